@@ -1,0 +1,1 @@
+"""Dashboard: a page is data; renderers turn its blocks into screen and print."""

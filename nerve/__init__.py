@@ -1,0 +1,1 @@
+"""The `nerve` command: the composition root of every process of a site."""
