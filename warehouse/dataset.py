@@ -57,6 +57,7 @@ class Dataset(BaseModel):
     `born` names the event field at which a record comes into being (it sorts and dates the record).
     `protected`: matters of people, whose small counts are not shown.
     `mapped`: the fields this site's source really delivers (others are null in every row).
+    `rules`: the labels of the contract's own rules, by the rule's name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +68,7 @@ class Dataset(BaseModel):
     born: str | None = None
     protected: bool = False
     mapped: tuple[str, ...] = ()
+    rules: dict[str, Text] = {}
 
     @property
     def key(self) -> str:

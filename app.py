@@ -1,0 +1,12 @@
+"""The screens: `streamlit run app.py` with NERVE_SITE naming the site's folder."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.shell import show_fault
+from dashboard.web.routes import routes
+
+app = st.App(
+    Path(__file__).parent / "dashboard" / "web" / "script.py", routes=routes(), on_script_error=show_fault
+)

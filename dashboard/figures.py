@@ -1,0 +1,469 @@
+"""How a figure reads: number, unit, lamp, change, interval, scale. The same words on screen and in print."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from warehouse.catalogue import Measure, catalogue
+from warehouse.passport import passport
+from warehouse.query import query
+
+from dashboard.blocks import Axis, Bar, Change, Lamp, Ranking, Series, Tile, Trend
+from dashboard.view import View
+from warehouse.period import Period
+from warehouse.result import Cell, NoData, NotApplicable, Result, Suppressed, Value
+from warehouse.text import Lang, Text
+
+NO_DATA = Text(zh="无数据", en="no data")
+STATUS: dict[Lamp, Text] = {
+    "good": Text(zh="达标", en="On target"),
+    "near": Text(zh="接近", en="Near"),
+    "off": Text(zh="未达标", en="Off target"),
+    "neutral": Text(zh="", en=""),
+    "none": Text(zh="无数据", en="No data"),
+}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Target and floor of one measure at this site, in the measure's unit (a rate as a share)."""
+
+    target: float | None
+    floor: float | None
+
+
+def goal(view: View, measure: Measure) -> Goal:
+    own = view.site.targets.get(measure.name)
+    if own is not None:
+        return Goal(own.target, own.floor)
+    return Goal(measure.target, measure.floor)
+
+
+def number(measure: Measure, result: Result, lang: Lang) -> str:
+    """The figure without its unit: "91.1", "3,930", "–" for no data, "<5" suppressed."""
+    match result:
+        case Value(value=value):
+            return _number(measure, value)
+        case Suppressed(below=below):
+            return f"<{below}"
+        case NoData():
+            return "–"
+        case NotApplicable():
+            return "—" if lang == "zh" else "n/a"
+
+
+def _number(measure: Measure, value: float) -> str:
+    if measure.unit == "share":
+        # 99.96 % must not read as 100 %: a whole is said only of a whole.
+        shown = f"{value * 100:.1f}"
+        if shown == "100.0" and value < 1:
+            return "99.9"
+        return "100" if value == 1 else shown
+    if measure.unit == "count":
+        return f"{round(value):,}"
+    return f"{value:,.1f}"
+
+
+def unit(measure: Measure, lang: Lang) -> str:
+    return "%" if measure.unit == "share" else measure.unit_label[lang]
+
+
+def counts(result: Result) -> str:
+    """Numerator and denominator as printed: "3,930 / 4,316"; empty where there is no denominator."""
+    if isinstance(result, Value) and result.n is not None and result.d is not None:
+        return f"{_whole(result.n)} / {_whole(result.d)}"
+    return ""
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def lamp(view: View, measure: Measure, result: Result) -> Lamp:
+    """Green at target, amber to the floor, red beyond; neutral without a target or below `rank_from` records.
+
+    Without a floor anything short of the target is off.
+    """
+    if not isinstance(result, Value):
+        return "none"
+    aim = goal(view, measure)
+    if aim.target is None or measure.direction == "none":
+        return "neutral"
+    if result.d is not None and result.d < view.site.params.rank_from:
+        return "neutral"
+    sign = 1 if measure.direction == "up" else -1
+    if sign * result.value >= sign * aim.target:
+        return "good"
+    if aim.floor is not None and sign * result.value >= sign * aim.floor:
+        return "near"
+    return "off"
+
+
+def status(view: View, measure: Measure, result: Result) -> str:
+    """The lamp in words, so that colour never speaks alone."""
+    match result:
+        case Suppressed():
+            return (
+                view.text("少于5不予显示", "too few to show")
+                if result.below == 5
+                else view.text("数量过少不予显示", "too few to show")
+            )
+        case NotApplicable():
+            return view.text("不适用", "not applicable")
+        case NoData():
+            return NO_DATA[view.lang]
+    shown = lamp(view, measure, result)
+    if shown == "neutral" and goal(view, measure).target is not None and measure.direction != "none":
+        return view.text("样本不足", "too few to judge")
+    return STATUS[shown][view.lang]
+
+
+def target_text(view: View, measure: Measure) -> str:
+    aim = goal(view, measure)
+    if aim.target is None or measure.direction == "none":
+        return ""
+    sign = "≥" if measure.direction == "up" else "≤"
+    return view.text("目标 ", "target ") + f"{sign} {_target_number(measure, aim.target)}"
+
+
+def _target_number(measure: Measure, value: float) -> str:
+    if measure.unit == "share":
+        return f"{value * 100:g} %"
+    return f"{value:g}"
+
+
+def change(view: View, measure: Measure, now: Result, before: Result, label: str) -> Change | None:
+    """The difference to another period: points for rates, percent for counts, hours or minutes as they are."""
+    if not isinstance(now, Value) or not isinstance(before, Value):
+        return None
+    if measure.unit == "share":
+        difference = (now.value - before.value) * 100
+        text = f"{difference:+.1f} " + view.text("个百分点", "pts")
+    elif measure.unit == "count":
+        difference = now.value - before.value
+        text = f"{difference / before.value * 100:+.1f}%" if before.value else f"{difference:+,.0f}"
+    else:
+        difference = now.value - before.value
+        text = f"{difference:+.1f} {unit(measure, view.lang)}"
+    text = text.replace("-", "−")
+    shade: Lamp = "neutral"
+    if measure.direction != "none" and abs(difference) >= 0.05:
+        better = (difference > 0) == (measure.direction == "up")
+        shade = "good" if better else "off"
+    return Change(label, text, shade)
+
+
+def compared(view: View) -> list[tuple[str, Period]]:
+    """The periods a view is compared with, each with its label."""
+    out: list[tuple[str, Period]] = []
+    if view.compare in ("both", "previous"):
+        out.append((view.text("较上期", "vs previous"), view.period.previous()))
+    if view.compare in ("both", "year"):
+        out.append((view.text("较上年同期", "vs last year"), view.period.year_before()))
+    return out
+
+
+def trend_months(view: View, months: int = 12) -> Period:
+    """The `months` calendar months that end with the view's period (or with the cut-off, if that is sooner)."""
+    end = min(view.period.end, view.cutoff.date())
+    index = end.year * 12 + end.month - months
+    year, month = divmod(index, 12)
+    return Period(end.replace(year=year, month=month + 1, day=1), end)
+
+
+def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
+    """Headline tiles: value, lamp, target, counts, changes, twelve-month sparkline, passport."""
+    others = compared(view)
+    spans = [view.period, *(p for _, p in others)]
+    found = index(query(view.version, view.viewer, names, view.scope.code, spans))
+    months = trend_months(view)
+    sparks: dict[str, list[float | None]] = {}
+    for cell in query(view.version, view.viewer, names, view.scope.code, [months], by="month"):
+        sparks.setdefault(cell.measure, []).append(
+            cell.result.value if isinstance(cell.result, Value) else None
+        )
+    out: list[Tile] = []
+    for name in names:
+        measure = catalogue().get(name)
+        now = found[name, view.period]
+        changes = (change(view, measure, now, found[name, p], label) for label, p in others)
+        label = measure.label[view.lang]
+        out.append(
+            Tile(
+                measure=name,
+                label=label,
+                value=number(measure, now, view.lang),
+                unit=unit(measure, view.lang) if isinstance(now, Value) else "",
+                lamp=lamp(view, measure, now),
+                status=status(view, measure, now),
+                target=target_text(view, measure),
+                counts=counts(now),
+                note=measure.note[view.lang] if measure.note else "",
+                changes=tuple(c for c in changes if c is not None),
+                spark=tuple(sparks.get(name, ())),
+                passport=tuple(
+                    (k[view.lang], v[view.lang])
+                    for k, v in passport(view.version, name, view.scope, view.period, view.cutoff)
+                ),
+            )
+        )
+    return tuple(out)
+
+
+def index(cells: Iterable[Cell]) -> dict[tuple[str, Period], Result]:
+    return {(cell.measure, cell.period): cell.result for cell in cells}
+
+
+def axis(values: Iterable[float | None], *, zero: bool, percent: bool, unit: str = "") -> Axis:
+    """A calm axis: four or five round ticks around the values; a share is plotted in per cent."""
+    seen = [v for v in values if v is not None and math.isfinite(v)]
+    low, high = (min(seen), max(seen)) if seen else (0.0, 1.0)
+    if zero:
+        low = min(0.0, low)
+    if high == low:
+        low, high = (low, low + 1) if zero else (low - 1, high + 1)
+    step = _round_step((high - low) / 4)
+    start = math.floor(low / step) * step
+    if not zero:
+        start = min(start, math.floor((low - step * 0.25) / step) * step)
+    start = max(start, 0.0) if low >= 0 else start
+    stop = math.ceil(high / step - 1e-9) * step
+    if percent:
+        stop = min(stop, 100.0) if high <= 100 else stop
+    ticks: list[tuple[float, str]] = []
+    position = start
+    while position <= stop + step * 1e-6:
+        ticks.append((position, f"{position:,.10g}" if step < 1 else f"{position:,.0f}"))
+        position = round(position + step, 10)
+    return Axis(start, max(stop, ticks[-1][0]), tuple(ticks), unit)
+
+
+def _round_step(raw: float) -> float:
+    power = 10.0 ** math.floor(math.log10(raw))
+    for factor in (1, 2, 2.5, 5, 10):
+        if raw <= factor * power * (1 + 1e-9):
+            return float(factor * power)
+    return 10 * power
+
+
+def wilson(n: float, d: float, z: float = 1.959964) -> tuple[float, float]:
+    """The Wilson score interval of n/d (E. B. Wilson, 1927), at 95 % by default; shares."""
+    p = n / d
+    centre = (p + z * z / (2 * d)) / (1 + z * z / d)
+    half = z / (1 + z * z / d) * math.sqrt(p * (1 - p) / d + z * z / (4 * d * d))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def plotted(measure: Measure, result: Result) -> float | None:
+    """The figure on its axis: shares in per cent, the rest as is."""
+    if not isinstance(result, Value):
+        return None
+    return result.value * 100 if measure.unit == "share" else result.value
+
+
+def trend(view: View, names: Sequence[str], title: str, *, year_before: bool = False) -> Trend:
+    """Months along the bottom; one line per measure, or this year against the year before for one measure."""
+    months = trend_months(view)
+    first = catalogue().get(names[0])
+    series: list[Series] = []
+    spans = [months, months.year_before()] if year_before else [months]
+    cells = query(view.version, view.viewer, names, view.scope.code, spans, by="month")
+    labels: list[str] = []
+    for name in names:
+        measure = catalogue().get(name)
+        for position, span in enumerate(spans):
+            row = [c for c in cells if c.measure == name and span.start <= c.period.start <= span.end]
+            row.sort(key=lambda c: c.period)
+            if not labels:
+                labels = [f"{c.period.start:%Y-%m}" for c in row]
+            label = measure.label[view.lang]
+            if year_before:
+                label = view.text("上年同月", "a year earlier") if position else label
+            row = row[-len(labels) :]
+            series.append(
+                Series(
+                    name=label,
+                    values=tuple(plotted(measure, c.result) for c in row),
+                    texts=tuple(number(measure, c.result, view.lang) for c in row),
+                    mark="dashed" if position else "line",
+                )
+            )
+    share = first.unit == "share"
+    aim = goal(view, first)
+    target = None
+    if share and aim.target is not None and first.direction != "none":
+        target = (aim.target * 100, target_text(view, first))
+    values = [v for s in series for v in s.values]
+    if target:
+        values.append(target[0])
+    return Trend(
+        title=title,
+        labels=tuple(labels),
+        series=tuple(series),
+        axis=axis(values, zero=not share, percent=share, unit=unit(first, view.lang)),
+        target=target,
+        sentence=_trend_sentence(view, first, series[0], labels),
+    )
+
+
+def _trend_sentence(view: View, measure: Measure, line: Series, labels: Sequence[str]) -> str:
+    known = [
+        (label, v, t) for label, v, t in zip(labels, line.values, line.texts, strict=True) if v is not None
+    ]
+    if len(known) < 2:
+        return ""
+    top = max(known, key=lambda k: k[1])
+    bottom = min(known, key=lambda k: k[1])
+    u = unit(measure, view.lang)
+    u = u if u == "%" else f" {u}"
+    return view.text(
+        f"最高 {top[0]}({top[2]}{u}),最低 {bottom[0]}({bottom[2]}{u})。",
+        f"Highest in {top[0]} ({top[2]}{u}), lowest in {bottom[0]} ({bottom[2]}{u}).",
+    )
+
+
+def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | None:
+    """The places one level down by one measure, with Wilson intervals for whole n/d.
+
+    A rank is given only where the interval does not reach that of the place before it in rank by more than
+    chance allows: places that cannot be told apart share one; below `rank_from` records there is none.
+    None where the scope has no places below it.
+    """
+    if view.scope.child_level is None:
+        return None
+    measure = catalogue().get(name)
+    cells = query(view.version, view.viewer, [name], view.scope.code, [view.period], by="child")
+    down = -1 if measure.direction != "down" else 1
+    valued = [c for c in cells if isinstance(c.result, Value)]
+    valued.sort(key=lambda c: (down * c.result.value, c.place))  # type: ignore[union-attr]
+    rest = sorted((c for c in cells if not isinstance(c.result, Value)), key=lambda c: c.place)
+    names = place_names(view)
+    bars: list[Bar] = []
+    rank, leader, position = 0, (0.0, 0.0), 0
+    for cell in (valued + rest)[:limit]:
+        result = cell.result
+        low = high = None
+        shown = ""
+        if isinstance(result, Value) and result.n is not None and result.d:
+            if 0 <= result.n <= result.d:
+                interval = wilson(result.n, result.d)
+                low, high = interval[0] * 100, interval[1] * 100
+                if measure.direction != "none" and result.d >= view.site.params.rank_from:
+                    position += 1
+                    apart = interval[1] < leader[0] if down == -1 else interval[0] > leader[1]
+                    if rank == 0 or apart:
+                        rank, leader = position, interval
+                    shown = str(rank)
+        bars.append(
+            Bar(
+                label=names.get(cell.place, cell.place),
+                value=plotted(measure, result),
+                text=number(measure, result, view.lang),
+                rank=shown,
+                counts=counts(result),
+                lamp=lamp(view, measure, result),
+                low=low,
+                high=high,
+                address=(("scope", cell.place),),
+            )
+        )
+    share = measure.unit == "share"
+    aim = goal(view, measure)
+    target = None
+    if share and aim.target is not None and measure.direction != "none":
+        target = (aim.target * 100, target_text(view, measure))
+    lows = [b.low if b.low is not None else b.value for b in bars]
+    highs = [b.high if b.high is not None else b.value for b in bars]
+    hidden = len(cells) - len(bars)
+    note = view.text(
+        "95% 区间有重叠的同列一位;不足 20 件不排名。",
+        "Places that cannot be told apart share a rank; below 20 there is none.",
+    )
+    if measure.direction == "none":
+        note = view.text("仅作背景,不排名。", "Context only, not ranked.")
+    if hidden > 0:
+        note += view.text(f" 另有 {hidden} 处未列出。", f" {hidden} more are not listed.")
+    return Ranking(
+        title=title,
+        bars=tuple(bars),
+        axis=axis(
+            [*lows, *highs, target[0] if target else None],
+            zero=not share,
+            percent=share,
+            unit=unit(measure, view.lang),
+        ),
+        target=target,
+        sentence=_ranking_sentence(view, measure, valued, names),
+        note=note,
+    )
+
+
+def _ranking_sentence(view: View, measure: Measure, valued: Sequence[Cell], names: dict[str, str]) -> str:
+    if len(valued) < 2:
+        return ""
+    first, last = valued[0], valued[-1]
+    u = unit(measure, view.lang)
+    u = u if u == "%" else f" {u}"
+    a = f"{names.get(first.place, first.place)}({number(measure, first.result, view.lang)}{u})"
+    b = f"{names.get(last.place, last.place)}({number(measure, last.result, view.lang)}{u})"
+    if view.lang == "zh":
+        return f"{a}居首,{b}居末。" if measure.direction != "none" else f"{a}最多,{b}最少。"
+    a, b = a.replace("(", " ("), b.replace("(", " (")
+    return f"{a} first, {b} last." if measure.direction != "none" else f"{a} most, {b} fewest."
+
+
+def place_names(view: View) -> dict[str, str]:
+    """Names of the places one level below the scope, in the view's language."""
+    column = "name_zh" if view.lang == "zh" else "name_en"
+    found = view.version.rows(
+        "select code, case when $lang = 'zh' then name_zh else name_en end from places where level = $level",
+        {"lang": "zh" if column == "name_zh" else "en", "level": view.scope.child_level or view.scope.level},
+    )
+    return {str(code): str(name) for code, name in found}
+
+
+def breakdown(view: View, name: str, by: str, title: str, labels: dict[str, Text]) -> Ranking:
+    """One measure by a class such as category or channel, largest first."""
+    measure = catalogue().get(name)
+    cells = [
+        c
+        for c in query(view.version, view.viewer, [name], view.scope.code, [view.period], by=by)
+        if c.key is not None
+    ]
+    cells.sort(key=lambda c: -(c.result.value if isinstance(c.result, Value) else -1))
+    bars = tuple(
+        Bar(
+            label=labels[c.key][view.lang] if c.key in labels else str(c.key),
+            value=plotted(measure, c.result),
+            text=number(measure, c.result, view.lang),
+            counts=counts(c.result),
+            lamp=lamp(view, measure, c.result),
+        )
+        for c in cells[:12]
+    )
+    share = measure.unit == "share"
+    return Ranking(
+        title=title,
+        bars=bars,
+        axis=axis([b.value for b in bars], zero=True, percent=share, unit=unit(measure, view.lang)),
+    )
+
+
+def choice_labels(view: View, dataset: str, field: str) -> dict[str, Text]:
+    """The labels of an enumerated field, by code; empty when the site has no such source."""
+    found = view.version.datasets.get(dataset)
+    if found is None:
+        return {}
+    return {c.code: c.label for c in found.field(field).choices}
+
+
+def definitions(view: View, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    out: list[tuple[str, str]] = []
+    for name in names:
+        measure = catalogue().get(name)
+        aim = target_text(view, measure)
+        text = measure.definition[view.lang]
+        out.append((measure.label[view.lang], f"{text}{view.text(' ', ' ')}[{aim}]" if aim else text))
+    return tuple(out)

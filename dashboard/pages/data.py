@@ -1,0 +1,121 @@
+"""Data: how fresh each source is, what was kept, what was set aside and why."""
+
+from __future__ import annotations
+
+from dashboard.blocks import Block, Column, Note, Row, Table
+from dashboard.freshness import age_text, freshness
+from dashboard.view import Page, View
+from warehouse.text import Text
+
+REASONS: dict[str, Text] = {
+    "required": Text(zh="必填项为空", en="required field empty"),
+    "type": Text(zh="格式不正确", en="not of the right type"),
+    "pattern": Text(zh="编号不合规则", en="does not match the pattern"),
+    "choice": Text(zh="取值不在字典内", en="value not in the list"),
+    "refers": Text(zh="区划代码不存在", en="place not known"),
+    "min": Text(zh="小于下限", en="below the minimum"),
+    "max": Text(zh="大于上限", en="above the maximum"),
+    "columns": Text(zh="列数不符", en="wrong number of columns"),
+}
+
+
+def build(view: View) -> tuple[Block, ...]:
+    sources = view.version.sources
+    rows = []
+    for state in freshness(view):
+        s = state.source
+        share = s.quarantined / s.read * 100 if s.read else 0.0
+        rows.append(
+            Row(
+                (
+                    s.label[view.lang], f"{s.files:,}", f"{s.read:,}", f"{s.kept:,}", f"{s.quarantined:,}",
+                    f"{share:.2f} %", f"{s.last_load:%Y-%m-%d %H:%M:%S}" if s.last_load else "–",
+                    age_text(view, state.age_seconds), state.word,
+                ),
+                lamp=state.lamp,
+            )
+        )  # fmt: skip
+    reasons = sorted(
+        ((s.label[view.lang], reason, count) for s in sources for reason, count in s.reasons.items()),
+        key=lambda r: -r[2],
+    )
+    refusals = [(s.label[view.lang], file, reason) for s in sources for file, reason in s.refusals]
+    return (
+        Table(
+            title=view.text("数据来源", "Sources"),
+            columns=(
+                Column(view.text("来源", "Source"), width=1.8),
+                Column(view.text("文件", "Files"), "right"),
+                Column(view.text("读取", "Read"), "right"),
+                Column(view.text("入库", "Kept"), "right"),
+                Column(view.text("隔离", "Quarantined"), "right"),
+                Column(view.text("隔离率", "Share"), "right"),
+                Column(view.text("最近入库", "Last load"), width=1.8),
+                Column(view.text("距今", "Age"), "right"),
+                Column(view.text("状态", "State")),
+            ),
+            rows=tuple(rows),
+            total=len(rows),
+            sentence=view.text(
+                f"读取 {sum(s.read for s in sources):,} 行 = 入库 {sum(s.kept for s in sources):,} 行 + 隔离 {sum(s.quarantined for s in sources):,} 行。",
+                f"{sum(s.read for s in sources):,} rows read = {sum(s.kept for s in sources):,} kept + {sum(s.quarantined for s in sources):,} quarantined.",
+            ),
+            empty=view.text("尚无来源入库。", "No source has been loaded yet."),
+        ),
+        Table(
+            title=view.text("隔离原因", "Why rows were set aside"),
+            columns=(
+                Column(view.text("来源", "Source"), width=1.5),
+                Column(view.text("原因", "Reason"), width=4),
+                Column(view.text("行数", "Rows"), "right"),
+            ),
+            rows=tuple(
+                Row((label, reason_text(view, name, reason), f"{count:,}"))
+                for label, name, reason, count in (
+                    (s.label[view.lang], s.dataset, reason, count)
+                    for s in sources
+                    for reason, count in sorted(s.reasons.items(), key=lambda kv: -kv[1])
+                )
+            ),
+            total=len(reasons),
+            note=view.text(
+                "一行可有多个原因。原始行只留在入库端,不在页面显示。",
+                "A row may have several reasons. Raw rows stay with the loader and are not shown.",
+            ),
+            empty=view.text("没有被隔离的行。", "No row is in quarantine."),
+        ),
+        Table(
+            title=view.text("整份拒收的文件", "Files refused whole"),
+            columns=(
+                Column(view.text("来源", "Source")),
+                Column(view.text("文件", "File"), width=2),
+                Column(view.text("原因", "Reason"), width=3),
+            ),
+            rows=tuple(Row(r, lamp="off") for r in refusals[-50:]),
+            total=len(refusals),
+            empty=view.text("没有被拒收的文件。", "No file has been refused."),
+        ),
+        Note(
+            view.text("数据版本", "Data version"),
+            items=(
+                (view.text("版本", "Version"), view.version.id),
+                (view.text("发布时间", "Published"), f"{view.version.made_at:%Y-%m-%d %H:%M:%S}"),
+                (view.text("数据截至", "Cut-off"), f"{view.cutoff:%Y-%m-%d %H:%M:%S}"),
+            ),
+        ),
+    )
+
+
+def reason_text(view: View, dataset: str, reason: str) -> str:
+    """A reason code such as `type:closed_at` in words, with the field's own label."""
+    rule, _, name = reason.partition(":")
+    known = view.version.datasets.get(dataset)
+    label = next((f.label[view.lang] for f in known.fields if f.name == name), name) if known else name
+    if rule in REASONS:
+        words = REASONS[rule][view.lang]
+        return f"{label}:{words}" if view.lang == "zh" and label else f"{label}: {words}" if label else words
+    text = known.rules.get(reason) if known else None
+    return text[view.lang] if text else reason
+
+
+PAGE = Page("data", Text(zh="数据", en="Data"), "database", build, live=True)

@@ -1,0 +1,264 @@
+"""The printed brief: a sheet as an A4 PDF, tagged (PDF/A-2a, PDF/UA-1), the same bytes for the same version.
+
+The template `brief.typ` is constant; a sheet reaches it only as JSON, so no text of a place or a matter is
+ever read as markup. The typesetter sees an empty folder and our own fonts, nothing else of the machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+import tempfile
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, assert_never
+
+import typst
+
+from dashboard.blocks import Block, Feed, Map, Note, Ranking, Shape, Sheet, Table, Tiles, Trend
+from dashboard.printing.glyphs import FONTS, printable, shortened
+from dashboard.printing.register import Entry, entries, register, versions_in_use, write_pdf
+from warehouse.text import Lang, Text
+
+__all__ = ["Entry", "entries", "register", "render_pdf", "versions_in_use", "write_pdf"]
+
+PRINTED_ROWS = 200
+"""Rows of a table on paper; the rest is in the workbook, and the page says so."""
+NAME_LIMIT = 90
+"""Width of a name (a Chinese character counts two) where there is no room to wrap it: running heads, tiles, bars, legends."""
+TITLE_LIMIT = 300
+"""Width of the page's and the place's name in the banner."""
+
+WORDS: dict[str, Text] = {
+    "period": Text(zh="统计时段", en="Period"),
+    "compare": Text(zh="比较", en="Comparison"),
+    "cutoff": Text(zh="数据截至", en="Data as of"),
+    "version": Text(zh="数据版本", en="Data version"),
+    "page": Text(zh="第 {page} 页 / 共 {pages} 页", en="Page {page} of {pages}"),
+    "good": Text(zh="达标", en="On target"),
+    "near": Text(zh="接近", en="Near target"),
+    "off": Text(zh="未达标", en="Off target"),
+    "neutral": Text(zh="无目标", en="No target"),
+    "none": Text(zh="无数据或不公布", en="No data or not shown"),
+    "better": Text(zh="向好", en="better"),
+    "worse": Text(zh="向差", en="worse"),
+    "rank": Text(zh="位次", en="Rank"),
+    "value": Text(zh="数值", en="Value"),
+    "state": Text(zh="状态", en="State"),
+    "counts": Text(zh="分子 / 分母", en="Count / of"),
+    "name": Text(zh="名称", en="Name"),
+    "baseline": Text(zh="横轴起点为 {low}。", en="The axis starts at {low}."),
+    "baseline_up": Text(zh="纵轴起点为 {low}。", en="The axis starts at {low}."),
+    "records": Text(
+        zh="“{title}”为逐条记录，不打印，请在系统中查看。",
+        en="“{title}” lists single records, which are not printed; see them on screen.",
+    ),
+    "cut": Text(zh="列出 {shown} 行，共 {total} 行。", en="{shown} of {total} rows shown."),
+    "nothing": Text(zh="本期无内容。", en="Nothing in this period."),
+    "empty_sheet": Text(zh="本页没有可打印的内容。", en="This page has nothing to print."),
+    "no_class": Text(zh="无数据", en="No data"),
+    "unlabelled": Text(zh="图上未标名：", en="Not named on the map: "),
+    "marked": Text(zh="标记：", en="Marked: "),
+    "separator": Text(zh="；", en="; "),
+    "time": Text(zh="时间", en="Time"),
+    "place": Text(zh="地点", en="Place"),
+    "matter": Text(zh="事项", en="Matter"),
+    "attention": Text(zh="请注意", en="Please note"),
+    "chart": Text(zh="图表：", en="Chart: "),
+}
+
+
+def render_pdf(sheet: Sheet, site_name: str, *, made: datetime) -> bytes:
+    """The sheet as an A4 portrait PDF in its own language, with its notices on every page.
+
+    `made` is the time of the data version, not of printing, so that a version always gives the same bytes;
+    without a zone it is written as UTC. Tables with `printed=False` are named and left out; of longer tables
+    the first `PRINTED_ROWS` rows are printed. Names longer than `NAME_LIMIT` end in "…" where they cannot wrap.
+    """
+    lang: Lang = "zh" if sheet.lang == "zh" else "en"
+    data = json.dumps(_data(sheet, site_name, lang), ensure_ascii=False, allow_nan=False)
+    # The compiler keeps its inputs from call to call and is no place for two threads at once.
+    with _LOCK:
+        pdf = _compiler().compile(
+            input=_template(),
+            sys_inputs={"data": data},
+            format="pdf",
+            pdf_standards=["a-2a", "ua-1"],
+            timestamp=made if made.tzinfo else made.replace(tzinfo=UTC),
+        )
+    assert isinstance(pdf, bytes)
+    return pdf
+
+
+_LOCK = threading.Lock()
+
+
+@functools.cache
+def _template() -> bytes:
+    return (Path(__file__).parent / "brief.typ").read_bytes()
+
+
+@functools.cache
+def _empty_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="nerve-print-")
+
+
+@functools.cache
+def _compiler() -> typst.Compiler:
+    folder = _empty_folder().name
+    fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(FONTS)])
+    return typst.Compiler(
+        input=_template(),
+        root=folder,
+        font_paths=fonts,
+        ignore_system_fonts=True,
+        package_path=folder,
+        package_cache_path=folder,
+    )
+
+
+def _data(sheet: Sheet, site_name: str, lang: Lang) -> dict[str, Any]:
+    """Everything the template reads; each text printable, each number finite."""
+    data: dict[str, Any] = {
+        "lang": lang,
+        "site": shortened(site_name, NAME_LIMIT),
+        "title": shortened(sheet.title, TITLE_LIMIT),
+        "place": shortened(sheet.place, TITLE_LIMIT),
+        "short_title": shortened(sheet.title, 22),
+        "short_place": shortened(sheet.place, 30),
+        "short_site": shortened(site_name, 40),
+        "period": sheet.period,
+        "compare": sheet.compare,
+        "cutoff": sheet.cutoff,
+        "version": sheet.version,
+        "notices": [shortened(notice, 4 * NAME_LIMIT) for notice in sheet.notices],
+        "blocks": [_block(block, lang) for block in sheet.blocks],
+    }
+    return {**_clean(data), "words": {name: text[lang] for name, text in WORDS.items()}}
+
+
+def _block(block: Block, lang: Lang) -> dict[str, Any]:
+    match block:
+        case Table():
+            return _table(block, lang)
+        case Map():
+            return _map(block)
+        case Note():
+            return {**dataclasses.asdict(block), "text": block.text.splitlines()}
+        case Tiles() | Trend() | Ranking() | Feed():
+            return dataclasses.asdict(block)
+        case _:
+            assert_never(block)
+
+
+def _table(table: Table, lang: Lang) -> dict[str, Any]:
+    if not table.printed:
+        title = shortened(table.title, NAME_LIMIT)
+        return {"kind": "left_out", "text": WORDS["records"][lang].format(title=title)}
+    rows = table.rows[:PRINTED_ROWS]
+    total = max(table.total, len(table.rows))
+    cut = WORDS["cut"][lang].format(shown=f"{len(rows):,}", total=f"{total:,}") if total > len(rows) else ""
+    return {
+        "kind": "table",
+        "title": table.title,
+        "columns": [dataclasses.asdict(column) for column in table.columns],
+        "rows": [{"cells": row.cells, "lamp": row.lamp} for row in rows],
+        "sentence": table.sentence,
+        "note": table.note,
+        "empty": table.empty,
+        "cut": cut,
+    }
+
+
+def _map(block: Map) -> dict[str, Any]:
+    """The map in its own frame: x and y from 0 to 1, y downwards, `aspect` = height / width. All cells of a
+    class become one path, which keeps a map of some thousand cells quick."""
+    points = [point for shape in (*block.shapes, *block.outlines) for ring in shape.rings for point in ring]
+    points = [point for point in points if math.isfinite(point[0]) and math.isfinite(point[1])]
+    left, right = min((x for x, _ in points), default=0.0), max((x for x, _ in points), default=1.0)
+    bottom, top = min((y for _, y in points), default=0.0), max((y for _, y in points), default=1.0)
+    wide, tall = (right - left) or 1.0, (top - bottom) or 1.0
+
+    def rings(shape: Shape) -> list[list[tuple[float, float]]]:
+        return [
+            [
+                (round((x - left) / wide, 5), round((top - y) / tall, 5))
+                for x, y in ring
+                if math.isfinite(x + y)
+            ]
+            for ring in shape.rings
+            if len(ring) >= 3
+        ]
+
+    levels: dict[int, list[list[tuple[float, float]]]] = {}
+    for shape in block.shapes:
+        known = shape.level is not None and 0 <= shape.level < len(block.classes)
+        levels.setdefault(shape.level if known and shape.level is not None else -1, []).extend(rings(shape))
+    named: Sequence[Shape] = block.outlines or (block.shapes if len(block.shapes) <= 60 else ())
+    return {
+        "kind": "map",
+        "title": block.title,
+        "sentence": block.sentence,
+        "note": block.note,
+        "legend": block.legend,
+        "classes": block.classes,
+        "aspect": tall / wide,
+        "levels": [{"level": level, "rings": paths} for level, paths in sorted(levels.items())],
+        "outlines": [path for shape in block.outlines for path in rings(shape)],
+        "names": [
+            {"text": shortened(shape.label, NAME_LIMIT), "at": _middle(rings(shape))}
+            for shape in named
+            if shape.label and rings(shape)
+        ],
+        "marks": [
+            {"ring": shape.ring, "at": _middle(rings(shape)), "label": shape.label, "text": shape.text}
+            for shape in sorted(block.shapes, key=lambda shape: (len(shape.ring), shape.ring))
+            if shape.ring and rings(shape)
+        ],
+    }
+
+
+def _middle(rings: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float]:
+    """The centroid of the largest ring (shoelace formula); the middle of its box where it has no area."""
+
+    def moments(ring: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+        area = x_sum = y_sum = 0.0
+        for (x0, y0), (x1, y1) in zip(ring, (*ring[1:], ring[0]), strict=True):
+            cross = x0 * y1 - x1 * y0
+            area, x_sum, y_sum = area + cross, x_sum + (x0 + x1) * cross, y_sum + (y0 + y1) * cross
+        return area, x_sum, y_sum
+
+    ring = max(rings, key=lambda ring: abs(moments(ring)[0]))
+    area, x_sum, y_sum = moments(ring)
+    if abs(area) < 1e-9:
+        xs, ys = [x for x, _ in ring], [y for _, y in ring]
+        return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
+    return round(x_sum / (3 * area), 5), round(y_sum / (3 * area), 5)
+
+
+_KEPT = frozenset({"kind", "lamp", "mark", "align", "tone"})
+_SHORT = frozenset({"label", "name", "counts", "status", "unit", "state"})
+_DROPPED = frozenset({"address", "passport"})
+
+
+def _clean(value: Any, name: str = "") -> Any:
+    """Every text printable (and short where it cannot wrap), every number that is not finite a gap."""
+    match value:
+        case str():
+            return printable(shortened(value, NAME_LIMIT) if name in _SHORT else value)
+        case float() if not math.isfinite(value):
+            return None
+        case dict():
+            return {
+                key: item if key in _KEPT else _clean(item, key)
+                for key, item in value.items()
+                if key not in _DROPPED
+            }
+        case list() | tuple():
+            return [_clean(item, name) for item in value]
+        case _:
+            return value

@@ -1,0 +1,176 @@
+"""A view: which place, which period, compared with what, in which language. Its address is its identity."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from threading import Lock
+from typing import Literal, cast, get_args
+
+from warehouse.scope import Scope, clip
+from warehouse.version import Version
+
+from dashboard.blocks import Block, Sheet
+from warehouse.mistake import Mistake, nearest
+from warehouse.period import Period
+from warehouse.site import Site
+from warehouse.text import LANGS, Lang, Text
+from warehouse.viewer import Viewer
+
+Compare = Literal["both", "previous", "year", "none"]
+COMPARES: dict[Compare, Text] = {
+    "both": Text(zh="环比与同比", en="Previous period and last year"),
+    "previous": Text(zh="环比(上一周期)", en="Previous period"),
+    "year": Text(zh="同比(上年同期)", en="Same period last year"),
+    "none": Text(zh="不对比", en="No comparison"),
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a page may depend on. `record` opens one record of `dataset` (officials only)."""
+
+    site: Site
+    version: Version
+    viewer: Viewer
+    scope: Scope
+    period: Period
+    compare: Compare
+    lang: Lang
+    cutoff: datetime
+    dataset: str = ""
+    record: str = ""
+
+    def text(self, zh: str, en: str) -> str:
+        return zh if self.lang == "zh" else en
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page is data: `build` turns a view into blocks and touches nothing else.
+
+    `live`: the page tells ages by the clock, so it is built anew each time instead of once per version.
+    """
+
+    name: str
+    label: Text
+    icon: str
+    build: Callable[[View], tuple[Block, ...]]
+    wall: bool = False
+    live: bool = False
+
+
+def periods(cutoff: datetime) -> dict[str, tuple[Text, Period]]:
+    """The named periods as of a cut-off, the default first."""
+    today = cutoff.date()
+    month = today.replace(day=1)
+    last_month_end = month - timedelta(days=1)
+    year = today.replace(month=1, day=1)
+    return {
+        "this_year": (Text(zh="本年累计", en="Year to date"), Period(year, today)),
+        "this_month": (Text(zh="本月", en="This month"), Period(month, today)),
+        "last_month": (
+            Text(zh="上月", en="Last month"),
+            Period(last_month_end.replace(day=1), last_month_end),
+        ),
+        "last_7_days": (Text(zh="近7天", en="Last 7 days"), Period(today - timedelta(days=6), today)),
+        "last_30_days": (Text(zh="近30天", en="Last 30 days"), Period(today - timedelta(days=29), today)),
+        "last_year": (
+            Text(zh="上年", en="Last year"),
+            Period(date(today.year - 1, 1, 1), date(today.year - 1, 12, 31)),
+        ),
+    }
+
+
+def view_of(site: Site, version: Version, viewer: Viewer, params: Mapping[str, str]) -> View:
+    """The view an address asks for; what it leaves out is filled in. Raises Mistake on a wrong value."""
+    first = next(iter(periods(version.cutoff).values()))[1]
+    lang = params.get("lang") or site.languages[0]
+    if lang not in LANGS:
+        raise Mistake("lang", f"unknown language '{lang}'", "use zh or en")
+    compare = params.get("compare") or "both"
+    if compare not in get_args(Compare):
+        raise Mistake("compare", f"unknown comparison '{compare}'", nearest(compare, get_args(Compare)))
+    return View(
+        site=site,
+        version=version,
+        viewer=viewer,
+        scope=clip(version, viewer, params.get("scope") or site.home),
+        period=Period(
+            _day("from", params.get("from"), first.start),
+            _day("to", params.get("to"), first.end),
+        ),
+        compare=cast(Compare, compare),
+        lang=lang,
+        cutoff=version.cutoff,
+        dataset=params.get("dataset", ""),
+        record=params.get("record", ""),
+    )
+
+
+def address(view: View, **changes: str) -> dict[str, str]:
+    """The query parameters that reproduce a view, defaults written out too."""
+    out = {
+        "scope": view.scope.code,
+        "from": view.period.start.isoformat(),
+        "to": view.period.end.isoformat(),
+        "compare": view.compare,
+        "lang": view.lang,
+    }
+    if view.record and "scope" not in changes:
+        out |= {"dataset": view.dataset, "record": view.record}
+    out |= changes
+    return {key: value for key, value in out.items() if value}
+
+
+def build(page: Page, view: View) -> Sheet:
+    """The page built for a view, once per data version and view."""
+    if page.live:
+        return _sheet(page, view)
+    key = (
+        str(view.site.folder), view.version.id, view.viewer, view.scope.code, view.period, view.compare,
+        view.lang, view.cutoff, view.dataset, view.record, page.name,
+    )  # fmt: skip
+    with _lock:
+        if key in _built:
+            _built.move_to_end(key)
+            return _built[key]
+    sheet = _sheet(page, view)
+    with _lock:
+        _built[key] = sheet
+        while len(_built) > 256:
+            _built.popitem(last=False)
+    return sheet
+
+
+_built: OrderedDict[tuple[object, ...], Sheet] = OrderedDict()
+_lock = Lock()
+
+
+def _sheet(page: Page, view: View) -> Sheet:
+    notice = view.site.notice
+    if notice is None and view.site.synthetic:
+        notice = Text(zh="数据为演示合成数据,非真实记录。", en="Synthetic demo data; not real records.")
+    return Sheet(
+        page=page.name,
+        title=page.label[view.lang],
+        place=view.scope.name[view.lang],
+        period=f"{view.period.start} – {view.period.end}",
+        compare=COMPARES[view.compare][view.lang],
+        cutoff=view.cutoff.strftime("%Y-%m-%d %H:%M:%S"),
+        version=view.version.id,
+        lang=view.lang,
+        notices=(notice[view.lang],) if notice else (),
+        blocks=page.build(view),
+    )
+
+
+def _day(name: str, value: str | None, default: date) -> date:
+    if not value:
+        return default
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise Mistake(name, f"'{value}' is not a date", "write it as 2026-01-31") from error

@@ -1,0 +1,51 @@
+"""The app's own process: Streamlit on one port, bound to loopback unless told otherwise."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import dashboard
+from warehouse.mistake import Mistake
+from warehouse.site import Site
+
+APP = Path(dashboard.__file__).resolve().parent.parent / "app.py"
+
+
+def command(port: int, address: str) -> list[str]:
+    """The command line that serves the app."""
+    return [
+        sys.executable, "-m", "streamlit", "run", str(APP),
+        "--server.port", str(port), "--server.address", address, "--server.headless", "true",
+    ]  # fmt: skip
+
+
+def environment(site: Site) -> dict[str, str]:
+    return {**os.environ, "NERVE_SITE": str(site.folder)}
+
+
+def require_free(port: int, address: str) -> None:
+    """Raises Mistake when something else listens on the port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise Mistake(
+                f"port {port}", f"in use on {address}", f"stop what listens there or use --port {port + 1}"
+            ) from error
+
+
+def serve(site: Site, port: int, address: str = "127.0.0.1") -> int:
+    """Serve until stopped; the exit code of the server."""
+    require_free(port, address)
+    print(f"http://{address}:{port}", flush=True)
+    process = subprocess.Popen(command(port, address), env=environment(site), cwd=APP.parent)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        return process.wait()

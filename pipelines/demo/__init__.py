@@ -1,0 +1,360 @@
+"""The demo: a synthetic Dong'an County, 24 months of records in files as offices send them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from pipelines.demo import forms
+from pipelines.demo.cases import character, make_cases
+from pipelines.demo.days import Ints, Times, Window, stream
+from pipelines.demo.dirt import UNKNOWN_GRIDS, Fault, Sheets, scatter
+from pipelines.demo.duties import make_patrols, make_responses, make_visits
+from pipelines.demo.ground import Ground, Scale, make_ground
+from pipelines.demo.meetings import calibration, make_items, make_meetings
+from pipelines.demo.mosaic import ring_text
+from pipelines.demo.petitions import make_petitions, make_surveys
+from pipelines.demo.table import Columns, Life, take
+from warehouse.mistake import Mistake, nearest
+
+TIMEZONE = "Asia/Shanghai"
+PLACES = {"dongan": "431122"}
+OPEN_KEPT = {"cases": 300, "petitions": 120, "work_items": 150}
+"""How many open records of each dataset are noted for the live feed to close."""
+
+Progress = Callable[[str, float], None]
+
+FAULTS: dict[str, tuple[Fault, ...]] = {
+    "cases": (
+        ("reported_at", "2025-13-45"),
+        ("place", UNKNOWN_GRIDS[0]),
+        ("status", "已飞走"),
+        ("case_id", ""),
+        ("closed_at", "待定"),
+        ("place", UNKNOWN_GRIDS[1]),
+        ("category", "未分类事项"),
+        ("reported_at", "待定"),
+    ),
+    "petitions": (
+        ("registered_at", "2025-13-45"),
+        ("place", UNKNOWN_GRIDS[2]),
+        ("status", "研究研究"),
+        ("petition_id", ""),
+        ("registered_at", "待定"),
+        ("kind", "不详"),
+    ),
+    "surveys": (
+        ("answered_at", "待定"),
+        ("place", UNKNOWN_GRIDS[0]),
+        ("rating", "说不清"),
+        ("answer_id", ""),
+        ("closed_at", "2025-13-45"),
+    ),
+    "visits": (
+        ("place", UNKNOWN_GRIDS[1]),
+        ("visit_id", None),
+        ("result", "unknown"),
+        ("needs_closed", 9),
+    ),
+    "patrols": (
+        ("planned_start", "2025-13-45"),
+        ("place", UNKNOWN_GRIDS[0]),
+        ("team_kind", "不明队伍"),
+        ("patrol_id", ""),
+        ("planned_end", "待定"),
+    ),
+    "responses": (
+        ("alarm_at", "2025-13-45T00:00:00"),
+        ("place", UNKNOWN_GRIDS[2]),
+        ("kind", "不明"),
+        ("response_id", ""),
+    ),
+    "meetings": (("held_at", "待定"), ("place", "431122999001"), ("meeting_id", ""), ("held_at", "2025-13-45")),
+    "work_items": (
+        ("held_at", "2025-13-45"),
+        ("place", "431122999001"),
+        ("status", "研究研究"),
+        ("item_id", ""),
+        ("due_at", "待定"),
+    ),
+}
+"""What is wrong in the faulty rows, by turns; each is a reason to refuse the row."""
+
+
+@dataclass(frozen=True)
+class DemoSummary:
+    """What was written.
+
+    `records`: rows per dataset, dirt included; `dirt`: rows of them that are faulty, repeated, corrected later, late
+    or out of order. `window`: the published window, moved to the last complete year; `meetings`, `items`, `done`:
+    what loading must find in it. `hotspots`, `emerging`: grids that truly stand out.
+    """
+
+    place: str
+    scale: Scale
+    seed: int
+    until: date
+    now: datetime
+    records: Mapping[str, int]
+    dirt: Mapping[str, int]
+    files: tuple[str, ...]
+    window: tuple[date, date]
+    meetings: int
+    items: int
+    done: int
+    hotspots: tuple[str, ...]
+    emerging: str
+
+
+def write_demo(
+    folder: Path,
+    place: str = "dongan",
+    seed: int = 20260101,
+    until: date | None = None,
+    scale: Scale = "full",
+    progress: Progress | None = None,
+    now: datetime | None = None,
+) -> DemoSummary:
+    """Write a demo site: `folder/site.toml`, `folder/demo.json` and the source files in `folder/inbox`.
+
+    A pure function of (seed, until, scale) and, for a running day, `now` (the site's local time; default: its clock).
+    An `until` that is not today stops the site's clock at its last second. Files of an earlier demo in this inbox are
+    replaced. Raises Mistake for an unknown place and for a folder whose site is not synthetic.
+    """
+    if place not in PLACES:
+        raise Mistake("nerve demo", f"unknown place '{place}'", nearest(place, PLACES))
+    _refuse_foreign(folder)
+    clock = datetime.now(UTC).astimezone(ZoneInfo(TIMEZONE)).replace(tzinfo=None)
+    today = (now or clock).date()
+    frozen = until is not None and until != today
+    last = until or today
+    window = Window(last, datetime.combine(last, time(23, 59, 59)) if frozen else now or clock)
+    tell = progress or (lambda stage, share: None)
+
+    inbox = folder / "inbox"
+    inbox.mkdir(parents=True, exist_ok=True)
+    _clear_earlier(folder)
+    forms.aside(folder / "site.toml", lambda p: _write_text(p, _site_toml(window.now if frozen else None)))
+
+    tell("places", 0.0)
+    ground = make_ground(scale)
+    nature = character(ground, seed)
+    desk = _Desk(inbox, window, seed, {}, {}, [], {})
+    forms.aside(inbox / "区划网格.csv", lambda p: _write_text(p, "\ufeff" + _places_csv(ground)))
+    desk.files.append("区划网格.csv")
+    desk.records["places"] = 1 + len(ground.townships) + len(ground.villages) + len(ground.grid_code)
+
+    tell("cases", 0.12)
+    _csv(desk, make_cases(ground, nature, window, seed), "M", "事件_{}.csv", "gb18030", "\r\n", mixed=True)
+    tell("visits", 0.50)
+    _parquet(desk, make_visits(ground, nature, window, seed))
+    tell("patrols", 0.60)
+    _csv(desk, make_patrols(ground, nature, window, seed), "Q", "巡逻_{}.csv", "utf-8-sig", "\n", mixed=False)
+    tell("petitions", 0.70)
+    petitions = _ledgers(desk, make_petitions(ground, nature, window, seed), "H", "信访台账_{}.xlsx")
+    tell("surveys", 0.78)
+    _ndjson(desk, make_surveys(petitions, seed), "回访_{}.ndjson")
+    tell("responses", 0.82)
+    _ndjson(desk, make_responses(ground, nature, window, seed), "接警_{}.ndjson")
+    tell("meetings", 0.85)
+    meetings = _ledgers(desk, make_meetings(ground, nature, window, seed), "Y", "月例会台账_{}.xlsx")
+    tell("work_items", 0.90)
+    _ledgers(desk, make_items(meetings, ground, nature, window, seed), "Y", "议定事项台账_{}.xlsx")
+
+    total = calibration(ground)
+    summary = DemoSummary(
+        place=place,
+        scale=scale,
+        seed=seed,
+        until=last,
+        now=window.now.replace(microsecond=0),
+        records=desk.records,
+        dirt=desk.dirt,
+        files=tuple(desk.files),
+        window=window.published,
+        meetings=total.meetings,
+        items=total.items,
+        done=total.done,
+        hotspots=tuple(ground.grid_code[g] for g in nature.hot.tolist()),
+        emerging=ground.grid_code[nature.emerging],
+    )
+    forms.aside(folder / "demo_open.json", lambda p: _write_text(p, json.dumps(desk.open, ensure_ascii=False)))
+    report = json.dumps(asdict(summary), ensure_ascii=False, indent=1, default=str) + "\n"
+    forms.aside(folder / "demo.json", lambda p: _write_text(p, report))
+    tell("done", 1.0)
+    return summary
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """Where the files go and what has been written so far."""
+
+    inbox: Path
+    window: Window
+    seed: int
+    records: dict[str, int]
+    dirt: dict[str, int]
+    files: list[str]
+    open: dict[str, list[dict[str, Any]]]
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_bytes(text.encode())
+
+
+def _refuse_foreign(folder: Path) -> None:
+    path = folder / "site.toml"
+    if not path.exists():
+        return
+    try:
+        synthetic = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("synthetic", False)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        synthetic = False
+    if synthetic is not True:
+        raise Mistake(str(path), "belongs to a site that is not a demo", "give another folder with --site")
+
+
+def _clear_earlier(folder: Path) -> None:
+    """Take away what an earlier demo left in the inbox: its months may be others."""
+    try:
+        files = json.loads((folder / "demo.json").read_text(encoding="utf-8")).get("files", [])
+    except (OSError, ValueError):
+        return
+    for name in files:
+        (folder / "inbox" / Path(name).name).unlink(missing_ok=True)
+
+
+def _site_toml(as_of: datetime | None) -> str:
+    lines = [
+        'name = { zh = "东安县", en = "Dong\'an County" }',
+        'home = "431122"',
+        f'timezone = "{TIMEZONE}"',
+        "synthetic = true",
+        'notice = { zh = "数据为演示合成数据,按公开总量校准,非真实记录。", '
+        'en = "Synthetic demo data calibrated to published totals; not real records." }',
+    ]
+    if as_of is not None:
+        lines.append(f"as_of = {as_of.isoformat(sep=' ')}")
+    return "\n".join(lines) + "\n"
+
+
+def _places_csv(ground: Ground) -> str:
+    """County, townships, villages and grids, each with its schematic outline."""
+    shapes = ground.mosaic()
+    words = forms.wording("places")
+    level = {code: spelling[0] for code, spelling in words.spellings["level"].items()}
+    kind = {code: spelling[0] for code, spelling in words.spellings["kind"].items()}
+    fields = ("code", "parent", "level", "name_zh", "name_en", "kind", "households", "households_to_visit")
+    fields += ("valid_from", "shape", "updated_at")
+    rows = [(ground.county, "", "county", shapes.county)]
+    rows += [(t, t.parent, "township", s) for t, s in zip(ground.townships, shapes.townships, strict=True)]
+    rows += [(v, v.parent, "village", s) for v, s in zip(ground.villages, shapes.villages, strict=True)]
+    lines = [",".join(words.headings[name] for name in fields)]
+    tail = "2023-01-01,\"{}\",2024-01-01 00:00:00"
+    for here, parent, at, ring in rows:
+        lines.append(f"{here.code},{parent},{level[at]},{here.zh},{here.en},,,,{tail.format(ring_text(ring))}")
+    for i, code in enumerate(ground.grid_code):
+        village, n = ground.villages[ground.village_of[i]], ground.ordinal[i]
+        lines.append(
+            f"{code},{village.code},{level['grid']},{village.zh}第{n}网格,{village.en} Grid {n},{kind[ground.kind[i]]},"
+            f"{ground.households[i]},{ground.to_visit[i]},{tail.format(ring_text(shapes.grids[i]))}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _period(times: Times, unit: str) -> tuple[Ints, list[str]]:
+    """The file each record belongs to, and the files' labels: 202501, 2025Q1, 2025H1 or 2025."""
+    month = times.astype("datetime64[M]").astype(np.int64)
+    size = {"M": 1, "Q": 3, "H": 6, "Y": 12}[unit]
+    block = month // size
+    first = int(block.min())
+    labels = []
+    for b in range(first, int(block.max()) + 1):
+        year, at = 1970 + b * size // 12, b * size % 12
+        labels.append(
+            {"M": f"{year}{at + 1:02d}", "Q": f"{year}Q{at // 3 + 1}", "H": f"{year}H{at // 6 + 1}", "Y": f"{year}"}[unit]
+        )
+    return block - first, labels
+
+
+def _prepare(desk: _Desk, life: Life, unit: str) -> tuple[Columns, Sheets, list[str]]:
+    """The records known now, spread over files with their dirt, and the files' labels."""
+    rows = np.flatnonzero(life.columns[life.born] <= desk.window.cutoff)
+    now = life.at(rows, np.full(len(rows), desk.window.cutoff))
+    file, labels = _period(now[life.born], unit)
+    rng = stream(desk.seed, f"dirt {life.dataset}")
+    sheets = scatter(life, now, rows, file, FAULTS[life.dataset], rng)
+    desk.records[life.dataset] = len(sheets.file)
+    desk.dirt[life.dataset] = sheets.dirt
+    return now, sheets, labels
+
+
+def _note_open(desk: _Desk, life: Life, now: Columns, ended: str) -> None:
+    """Note some open records in full for the feed, those that wait longest left out, so that due ones close."""
+    waiting = np.flatnonzero(np.isnat(now[ended]) & ~np.isin(now["status"], ["cancelled", "not_accepted", "withdrawn"]))
+    chosen = take(now, waiting[-OPEN_KEPT[life.dataset] :])
+    fields = {
+        name: forms.seconds_text(values, "T") if values.dtype.kind == "M" else values.tolist()
+        for name, values in chosen.items()
+    }
+    rows = zip(*fields.values(), strict=True)
+    desk.open[life.dataset] = [dict(zip(fields, row, strict=True)) for row in rows]
+
+
+def _csv(desk: _Desk, life: Life, unit: str, pattern: str, encoding: str, end: str, mixed: bool) -> None:
+    now, sheets, labels = _prepare(desk, life, unit)
+    if life.dataset == "cases":
+        _note_open(desk, life, now, "closed_at")
+    texts = forms.text_columns(life.dataset, sheets, stream(desk.seed, f"form {life.dataset}") if mixed else None)
+    for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
+        data = forms.csv_bytes(texts, first, last, encoding, end)
+        _put(desk, pattern.format(label), data)
+
+
+def _ndjson(desk: _Desk, life: Life, pattern: str) -> None:
+    _, sheets, labels = _prepare(desk, life, "Y")
+    texts = forms.text_columns(life.dataset, sheets, None, seconds=True)
+    for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
+        _put(desk, pattern.format(label), forms.ndjson_bytes(texts, first, last))
+
+
+def _parquet(desk: _Desk, life: Life) -> None:
+    _, sheets, labels = _prepare(desk, life, "H")
+    for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
+        table = forms.parquet_table(sheets, first, last)
+        name = f"走访_{label}.parquet"
+        forms.aside(desk.inbox / name, lambda p, table=table: forms.write_parquet(p, table))  # type: ignore[misc]
+        desk.files.append(name)
+
+
+def _ledgers(desk: _Desk, life: Life, unit: str, pattern: str) -> Columns:
+    """Write the ledgers of a dataset; returns its records as they are known now."""
+    now, sheets, labels = _prepare(desk, life, unit)
+    if life.dataset == "petitions":
+        _note_open(desk, life, now, "closed_at")
+    if life.dataset == "work_items":
+        _note_open(desk, life, now, "done_at")
+    rng = stream(desk.seed, f"form {life.dataset}")
+    for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
+        path = desk.inbox / pattern.format(label)
+        part = path.with_name(f".{path.name}.part")
+        forms.write_ledger(part, life.dataset, sheets, first, last, desk.window.until, rng)
+        part.replace(path)
+        desk.files.append(path.name)
+    return now
+
+
+def _put(desk: _Desk, name: str, data: bytes) -> None:
+    forms.aside(desk.inbox / name, lambda p: p.write_bytes(data) and None)  # type: ignore[func-returns-value]
+    desk.files.append(name)
+
+
+__all__ = ["DemoSummary", "write_demo"]

@@ -1,0 +1,417 @@
+"""Every figure of the product against the independent calculation of `oracle`, over the same files.
+
+The walk is over the catalogue: a measure without an oracle fails. Where the two disagree, the message
+lists the questions with both answers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+from tests.oracle import AS_OF, BY_VILLAGE, COUNTS, DATED, PROTECTED, SIZED, Answer, Oracle, condition
+from warehouse.catalogue import catalogue
+from warehouse.period import Period
+from warehouse.query import query
+from warehouse.result import Cell, Result, Value, status_of
+from warehouse.site import Site
+from warehouse.version import Version, current
+from warehouse.viewer import Viewer
+
+PERIODS = (
+    Period(date(2025, 1, 1), date(2025, 12, 31)),
+    Period(date(2026, 3, 1), date(2026, 3, 31)),
+    Period(date(2025, 11, 13), date(2026, 2, 5)),
+    Period(date(2026, 6, 1), date(2026, 6, 30)),
+)
+"""A year, a month, an odd range of days, and the month that is not over."""
+YEAR, MONTH, ODD, RUNNING = PERIODS
+SAMPLE = (
+    "county",
+    "township 1",
+    "township 2",
+    *(f"village {i}" for i in range(1, 5)),
+    *(f"grid {i}" for i in range(1, 8)),
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """The small site: its published version, the independent calculation, and the places asked about."""
+
+    site: Site
+    version: Version
+    oracle: Oracle
+    sample: dict[str, str]
+
+    def ask(
+        self,
+        measures: Sequence[str],
+        scope: str,
+        periods: Sequence[Period],
+        by: str | None = None,
+        **more: Any,
+    ) -> list[Cell]:
+        return query(self.version, Viewer(self.site.home), measures, scope, periods, by=by, **more)
+
+
+@pytest.fixture(scope="session")
+def world(small_site: Site) -> World:
+    version = current(small_site)
+    oracle = Oracle(small_site.folder, now=version.cutoff)
+    return World(small_site, version, oracle, _sample(oracle, small_site.home))
+
+
+def _sample(oracle: Oracle, home: str) -> dict[str, str]:
+    """The county, its townships, villages and grids: the busiest (the hotspots), the first, the last, and the
+    quietest, so that full and empty cells both occur."""
+    cases: dict[str, int] = {}
+    for row in oracle.records["cases"]:
+        for code in oracle.lineage[row["place"]]:
+            cases[code] = cases.get(code, 0) + 1
+
+    def chosen(level: str, count: int) -> list[str]:
+        codes = oracle.below_scope(home, level)
+        busy = sorted(codes, key=lambda code: (-cases.get(code, 0), code))
+        wanted = [*busy[: count - 3], codes[0], codes[-1], busy[-1], *busy]
+        return list(dict.fromkeys(wanted))[:count]
+
+    out = {"county": home}
+    for level, count in (("township", 2), ("village", 4), ("grid", 7)):
+        codes = oracle.below_scope(home, level) if level == "township" else chosen(level, count)
+        out |= {f"{level} {number}": code for number, code in enumerate(codes[:count], start=1)}
+    return out
+
+
+def measures() -> list[str]:
+    """Every measure of the catalogue, a quantile once per statistic."""
+    out: list[str] = []
+    for name, measure in catalogue().measures.items():
+        out += [f"{name}:{statistic}" for statistic in measure.statistics] or [name]
+    return out
+
+
+def expected(oracle: Oracle, measure: str, answer: Answer) -> str:
+    if answer.value is None:
+        return "no_data"
+    return "suppressed" if oracle.suppressed(measure, answer) else "value"
+
+
+def differs(oracle: Oracle, measure: str, answer: Answer, result: Result) -> bool:
+    status = expected(oracle, measure, answer)
+    if status_of(result) != status:
+        return True
+    if not isinstance(result, Value):
+        return False
+    assert answer.value is not None
+    same = math.isclose(result.value, answer.value, rel_tol=1e-9, abs_tol=1e-12)
+    return not same or result.n != answer.n or result.d != answer.d
+
+
+def complain(faults: Iterable[str]) -> None:
+    lines = list(faults)
+    assert not lines, f"{len(lines)} figures differ:\n" + "\n".join(lines[:40])
+
+
+def compare(
+    world: World, cells: Iterable[Cell], answers: dict[tuple[str, str, Period, str | None], Answer]
+) -> None:
+    """Each cell equals its answer; no cell is missing and none is there twice."""
+    faults: list[str] = []
+    seen: set[tuple[str, str, Period, str | None]] = set()
+    for cell in cells:
+        key = (cell.measure, cell.place, cell.period, cell.key)
+        if key in seen:
+            faults.append(f"{key}: answered twice")
+        seen.add(key)
+        if key not in answers:
+            faults.append(f"{key}: {cell.result}, not expected at all")
+        elif differs(world.oracle, cell.measure, answers[key], cell.result):
+            answer = answers[key]
+            faults.append(
+                f"{key}: {cell.result}, expected {expected(world.oracle, cell.measure, answer)} {answer}"
+            )
+    faults += [f"{key}: not answered, expected {answers[key]}" for key in answers if key not in seen]
+    complain(faults)
+
+
+# --- the walk --------------------------------------------------------------------------------------------
+
+
+def test_every_measure_of_the_catalogue_has_an_independent_definition() -> None:
+    assert set(catalogue().measures) <= {*DATED, *AS_OF}
+
+
+def test_the_measures_the_job_demands_are_in_the_catalogue() -> None:
+    demanded = {
+        "cases_reported", "dispatch_rate", "closing_rate", "on_time_closing_rate", "hours_to_close",
+        "overdue_open_cases", "settled_in_village", "settled_in_township", "timely_acceptance_rate",
+        "on_time_reply_rate", "one_time_resolution_rate", "repeat_petition_share", "rating_participation",
+        "satisfaction_rate", "visit_coverage", "patrol_completion", "arrived_in_15_minutes",
+        "minutes_to_arrive", "minutes_to_control", "meeting_item_completion", "meetings_held_rate",
+        "items_on_time_rate", "overdue_items",
+    }  # fmt: skip
+    assert demanded <= set(catalogue().measures)
+
+
+@pytest.mark.parametrize("name", sorted(catalogue().measures))
+def test_kind_grain_and_protection_of_a_measure_are_those_written(name: str) -> None:
+    measure = catalogue().measures[name]
+    assert measure.kind == ("count" if name in COUNTS else "quantile" if name in SIZED else "rate")
+    assert measure.protected == (name in PROTECTED)
+    assert measure.finest == ("village" if name in BY_VILLAGE else "grid")
+
+
+# --- the files -------------------------------------------------------------------------------------------
+
+
+def test_the_demo_holds_honest_dirt(world: World) -> None:
+    read = sum(account.read for account in world.oracle.accounts.values())
+    bad = sum(account.quarantined for account in world.oracle.accounts.values())
+    assert read > 10_000
+    assert 0.003 < bad / read < 0.02
+
+
+def test_every_source_accounts_for_the_same_records_and_reasons(world: World) -> None:
+    loaded = {source.name: source for source in world.version.sources}
+    faults: list[str] = []
+    for name, account in world.oracle.accounts.items():
+        if account.files == 0:
+            continue
+        source = loaded[name]
+        assert source.read == source.kept + source.quarantined
+        for what in ("files", "read", "kept", "quarantined"):
+            if getattr(source, what) != getattr(account, what):
+                faults.append(f"{name}: {what} {getattr(source, what)}, expected {getattr(account, what)}")
+        if dict(source.reasons) != account.reasons:
+            faults.append(f"{name}: {dict(source.reasons)}, expected {account.reasons}")
+    complain(faults)
+
+
+def test_the_current_records_are_the_same_after_corrections(world: World) -> None:
+    faults: list[str] = []
+    for dataset, rows in world.oracle.records.items():
+        if not rows:
+            continue
+        shape = world.version.datasets[dataset]
+        keys = (shape.key, shape.updated)
+        stored = world.version.rows(f'select "{keys[0]}", "{keys[1]}" from "{dataset}"')
+        wanted = {(row[keys[0]], row[keys[1]]) for row in rows}
+        if len(stored) != len(rows) or set(stored) != wanted:
+            faults.append(
+                f"{dataset}: {len(stored)} records, expected {len(rows)}; {sorted(set(stored) ^ wanted)[:3]}"
+            )
+    complain(faults)
+
+
+# --- the figures -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spot", SAMPLE)
+def test_every_measure_equals_the_independent_calculation(world: World, spot: str) -> None:
+    scope = world.sample[spot]
+    names = [
+        name for name in measures() if not (spot.startswith("grid") and name.partition(":")[0] in BY_VILLAGE)
+    ]
+    answers = {
+        (name, scope, period, None): world.oracle.answer(name, scope, period.start, period.end)
+        for name in names
+        for period in PERIODS
+    }
+    compare(world, world.ask(names, scope, PERIODS), answers)
+
+
+@pytest.mark.parametrize("name", sorted(BY_VILLAGE))
+def test_a_measure_of_villages_says_that_it_does_not_apply_to_a_grid(world: World, name: str) -> None:
+    (cell,) = world.ask([name], world.sample["grid 1"], [YEAR])
+    assert status_of(cell.result) == "not_applicable"
+
+
+@pytest.mark.parametrize("spot", ["county", "township 1", "village 1", "grid 1"])
+def test_every_measure_by_month_equals_the_independent_calculation(world: World, spot: str) -> None:
+    scope = world.sample[spot]
+    names = [
+        name for name in measures() if not (spot.startswith("grid") and name.partition(":")[0] in BY_VILLAGE)
+    ]
+    answers = {
+        (name, scope, month, None): world.oracle.answer(name, scope, month.start, month.end)
+        for name in names
+        for month in YEAR.months()
+    }
+    compare(world, world.ask(names, scope, [YEAR], by="month"), answers)
+
+
+@pytest.mark.parametrize("period", PERIODS, ids=str)
+@pytest.mark.parametrize("level", ["township", "village", "grid"])
+def test_every_measure_by_place_equals_the_independent_calculation(
+    world: World, level: str, period: Period
+) -> None:
+    home = world.site.home
+    names = [name for name in measures() if not (level == "grid" and name.partition(":")[0] in BY_VILLAGE)]
+    answers = {
+        (name, code, period, None): answer
+        for name in names
+        for code, answer in world.oracle.by_level(name, home, period.start, period.end, level).items()
+    }
+    compare(world, world.ask(names, home, [period], by=level), answers)
+
+
+@pytest.mark.parametrize("period", [YEAR, ODD], ids=str)
+def test_every_breakdown_by_class_equals_the_independent_calculation(world: World, period: Period) -> None:
+    home = world.site.home
+    for name in measures():
+        for dimension in catalogue().get(name).dimensions:
+            found = world.oracle.by_class(name, home, period.start, period.end, dimension)
+            answers = {
+                (name, home, period, None if key is None else str(key)): answer
+                for key, answer in found.items()
+            }
+            compare(world, world.ask([name], home, [period], by=dimension), answers)
+
+
+@pytest.mark.parametrize("spot", ["county", "township 2", "village 1", "grid 1"])
+def test_an_earlier_cutoff_sees_only_what_had_happened(world: World, spot: str) -> None:
+    scope, cutoff = world.sample[spot], datetime(2026, 1, 20, 15, 30)
+    names = [
+        name for name in measures() if not (spot.startswith("grid") and name.partition(":")[0] in BY_VILLAGE)
+    ]
+    answers = {
+        (name, scope, period, None): world.oracle.answer(name, scope, period.start, period.end, cutoff)
+        for name in names
+        for period in (YEAR, ODD)
+    }
+    compare(world, world.ask(names, scope, [YEAR, ODD], cutoff=cutoff), answers)
+
+
+# --- one total -------------------------------------------------------------------------------------------
+
+
+def shown(cells: Iterable[Cell]) -> dict[str, Value]:
+    return {cell.place: cell.result for cell in cells if isinstance(cell.result, Value)}
+
+
+@pytest.mark.parametrize("period", PERIODS, ids=str)
+def test_children_add_up_to_their_parents(world: World, period: Period) -> None:
+    """Of measures that are never suppressed, through `query` itself: grid → village → township → county."""
+    names = [n for n in measures() if n not in PROTECTED and catalogue().get(n).kind != "quantile"]
+    faults: list[str] = []
+    for name in names:
+        levels = ["county", "township", "village"] + ([] if name in BY_VILLAGE else ["grid"])
+        totals = [
+            (sum(v.n or 0 for v in found), sum(v.d or 0 for v in found))
+            for level in levels
+            for found in [list(shown(world.ask([name], world.site.home, [period], by=level)).values())]
+        ]
+        if len(set(totals)) != 1:
+            faults.append(f"{name} {period}: {dict(zip(levels, totals, strict=True))}")
+    complain(faults)
+
+
+# --- the command line ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "spot", "period", "by"),
+    [
+        ("closing_rate", "county", YEAR, "month"),
+        ("cases_reported", "township 1", ODD, "village"),
+        ("hours_to_close:p90", "village 1", MONTH, None),
+        ("one_time_resolution_rate", "county", YEAR, "township"),
+        ("petitions_registered", "township 2", MONTH, "village"),
+        ("meeting_item_completion", "township 2", YEAR, "village"),
+        ("overdue_open_cases", "county", RUNNING, "grid"),
+    ],
+)
+def test_the_command_line_gives_the_same_figures(
+    world: World, name: str, spot: str, period: Period, by: str | None
+) -> None:
+    scope = world.sample[spot]
+    command = [
+        sys.executable,
+        "-m",
+        "nerve.cli",
+        "value",
+        name,
+        "--site",
+        str(world.site.folder),
+        "--scope",
+        scope,
+    ]
+    command += ["--from", str(period.start), "--to", str(period.end), "--json", *(["--by", by] if by else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if by == "month":
+        wanted = {
+            (scope, str(month)): world.oracle.answer(name, scope, month.start, month.end)
+            for month in period.months()
+        }
+    elif by is None:
+        wanted = {(scope, str(period)): world.oracle.answer(name, scope, period.start, period.end)}
+    else:
+        found = world.oracle.by_level(name, scope, period.start, period.end, by)
+        wanted = {(code, str(period)): answer for code, answer in found.items()}
+    rows = {(row["place"], row["period"]): row for row in json.loads(done.stdout)}
+    assert set(rows) == set(wanted)
+    for key, answer in wanted.items():
+        row = rows[key]
+        assert row["version"] == world.version.id
+        assert row["status"] == expected(world.oracle, name, answer), (key, row, answer)
+        if row["status"] == "value":
+            assert row["value"] == pytest.approx(answer.value, rel=1e-9)
+            assert (row["numerator"], row["denominator"]) == (answer.n, answer.d)
+        else:
+            assert (row["value"], row["numerator"], row["denominator"]) == (None, None, None)
+
+
+# --- the published figures -------------------------------------------------------------------------------
+
+
+@pytest.mark.xdist_group("full")
+def test_the_full_demo_meets_the_published_meetings_and_items(full_site: Site) -> None:
+    """Dong'an published 2,046 meetings and 3,930 of 4,316 agreed items from 1 January to 26 December."""
+    period = Period(date(2025, 1, 1), date(2025, 12, 26))
+    names = ["meetings_held", "meeting_item_completion"]
+    cells = query(current(full_site), Viewer(full_site.home), names, full_site.home, [period])
+    found = {cell.measure: cell.result for cell in cells}
+    held, items = found["meetings_held"], found["meeting_item_completion"]
+    assert isinstance(held, Value)
+    assert held.value == 2046
+    assert isinstance(items, Value)
+    assert (items.n, items.d) == (3930, 4316)
+
+
+# --- the oracle itself -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("check", "row", "verdict"),
+    [
+        ("a is null or a <= b", {"a": None, "b": 1}, True),
+        ("a is null or a <= b", {"a": 2, "b": 1}, False),
+        ("a is null or a <= b", {"a": 2, "b": None}, None),
+        ("a <> 'x' or a is null or b is not null", {"a": "x", "b": None}, False),
+        ("a is null or (b is not null and a >= b)", {"a": 1, "b": None}, False),
+        ("a <= coalesce(b, 0)", {"a": 1, "b": None}, False),
+        ("not (a > b and b > 0)", {"a": 1, "b": None}, None),
+    ],
+)
+def test_the_oracle_reads_a_check_with_unknowns_as_written(
+    check: str, row: dict[str, Any], verdict: bool | None
+) -> None:
+    assert condition(check)(row) is verdict
+
+
+def test_the_oracle_hides_small_counts_of_peoples_matters_only(world: World) -> None:
+    oracle = world.oracle
+    assert oracle.suppressed("petitions_registered", Answer(4, 4))
+    assert not oracle.suppressed("petitions_registered", Answer(0, 0))
+    assert oracle.suppressed("satisfaction_rate", Answer(0.98, 98, 100))
+    assert not oracle.suppressed("satisfaction_rate", Answer(1.0, 100, 100))
+    assert not oracle.suppressed("cases_reported", Answer(1, 1))

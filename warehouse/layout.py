@@ -1,0 +1,196 @@
+"""What lies where in a site's warehouse folder, and the manifest that makes a published version one thing.
+
+warehouse/loader.duckdb                    the loader's own records, log and accounts
+warehouse/versions/v000123/marts.duckdb    marts, models and places of one version
+warehouse/versions/v000123/manifest.json   what the version consists of
+warehouse/records/<dataset>/*.parquet      immutable record files, shared by versions
+warehouse/CURRENT                          the id of the newest version
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from warehouse.dataset import Dataset
+from warehouse.mistake import Mistake
+from warehouse.site import Params, Site
+from warehouse.text import Text
+
+SCHEMA = 1
+"""Number of this layout. A reader refuses a greater one; raise it when an older reader would misread."""
+
+MARTS = "marts.duckdb"
+MANIFEST = "manifest.json"
+
+
+class Source(BaseModel):
+    """The account of one source up to a version: files and rows since it was first loaded.
+
+    `read` = `kept` + `quarantined`; `refused` counts files refused whole, `refusals` the newest of them as
+    (file, reason); `reasons`: rows in quarantine per reason (a row with two reasons counts in both).
+    `last_load`: when its last accepted file was loaded (site's clock).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    label: Text
+    dataset: str
+    files: int
+    read: int
+    kept: int
+    quarantined: int
+    refused: int
+    last_load: datetime | None
+    fresh_hours: float
+    reasons: dict[str, int]
+    refusals: tuple[tuple[str, str], ...]
+
+
+class Records(BaseModel):
+    """The Parquet files of one dataset in one version, relative to the warehouse folder.
+
+    `base` holds the current rows up to batch `base_batch`; each of `deltas` the rows (and tombstones) of
+    later batches. Of a key in several files the row with the greatest `_batch` counts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str
+    base_batch: int
+    base_rows: int
+    deltas: tuple[str, ...] = ()
+    delta_rows: int = 0
+    batch: int
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (self.base, *self.deltas)
+
+
+class Manifest(BaseModel):
+    """One published version.
+
+    `warehouse` names the loader database it came from, `batch` the last batch in it; `tables` maps each
+    table of marts.duckdb to a stamp of its content; `files` gives the size in bytes of every file of the
+    version, relative to the warehouse folder. `cutoff`: the site's clock when it was made.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_number: int
+    id: str
+    warehouse: str
+    batch: int
+    made_at: datetime
+    cutoff: datetime
+    site_name: Text
+    synthetic: bool
+    notice: Text | None
+    params: Params
+    datasets: tuple[Dataset, ...]
+    sources: tuple[Source, ...]
+    records: dict[str, Records]
+    tables: dict[str, str]
+    files: dict[str, int]
+
+
+def loader(site: Site) -> Path:
+    return site.warehouse / "loader.duckdb"
+
+
+def versions(site: Site) -> Path:
+    return site.warehouse / "versions"
+
+
+def marts(site: Site, version: str) -> Path:
+    return versions(site) / version / MARTS
+
+
+def manifest(site: Site, version: str) -> Path:
+    return versions(site) / version / MANIFEST
+
+
+def pointer(site: Site) -> Path:
+    return site.warehouse / "CURRENT"
+
+
+def number(version: str) -> int | None:
+    """123 for 'v000123'; None for anything that is no version id."""
+    return int(version[1:]) if re.fullmatch(r"v\d{6,}", version) else None
+
+
+def version_ids(site: Site) -> tuple[str, ...]:
+    """The ids of all version folders, oldest first, finished or not."""
+    folder = versions(site)
+    found = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return tuple(sorted((name for name in found if number(name) is not None), key=lambda v: number(v) or 0))
+
+
+def read_pointer(site: Site) -> str | None:
+    """The id CURRENT holds; None when nothing is published. Raises Mistake when it holds no version id."""
+    path = pointer(site)
+    try:
+        text = path.read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    if number(text) is None:
+        raise Mistake(str(path), f"holds no version id: {text[:40]!r}", "run 'nerve load' to publish again")
+    return text
+
+
+def read_manifest(site: Site, version: str) -> Manifest:
+    """The manifest of a version. Raises Mistake when it is missing, damaged or of a newer schema."""
+    path = manifest(site, version)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise Mistake(str(path), "no such file", "the version was removed: use the current one") from error
+    except (ValueError, OSError) as error:
+        raise Mistake(str(path), f"damaged: {error}", "run 'nerve load' to publish again") from error
+    found = data.get("schema_number") if isinstance(data, dict) else None
+    if isinstance(found, int) and found > SCHEMA:
+        raise newer_schema(path, found)
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        raise Mistake(
+            str(path), f"damaged: key '{key}': {first['msg']}", "run 'nerve load' to publish again"
+        ) from error
+
+
+def newer_schema(path: Path, found: int) -> Mistake:
+    return Mistake(
+        str(path),
+        f"schema {found} is newer than this program's {SCHEMA}",
+        "install the version of this program that wrote it, or a later one",
+    )
+
+
+def quoted(name: str) -> str:
+    """A name as SQL spells an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def columns(names: Iterable[str], of: str = "") -> str:
+    """Names as a column list, each of table `of` where given."""
+    prefix = f"{of}." if of else ""
+    return ", ".join(prefix + quoted(name) for name in names)
+
+
+def flush(path: Path) -> None:
+    """Have a file, or a folder's list of names, reach the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1054 @@
+# ruff: noqa: S608 - names of datasets, fields and marts are formatted in, quoted; every value is bound
+"""The loader's side of the warehouse: batches in, immutable versions out.
+
+All records live in one DuckDB file that only the loader opens. A batch is one transaction: the log of what
+came and what it replaced, the current records, the additive marts, the quarantine and the account commit
+together or not at all. `publish` then writes everything later than CURRENT as a new version and moves
+CURRENT; a loader killed anywhere finds itself again by the same path.
+
+Tables of the loader's file, by grain:
+    rec_<dataset>   one row per business key: the fields, `_hash`, and `_batch`, `_row` of its newest image
+    gone_<dataset>  the same for keys whose newest image is a tombstone
+    log_<dataset>   one row per row that came ('in') or was replaced ('was') in a batch
+    mart_<table>    signed contributions per place and day; their sums are the mart
+    model_<name>    a model's rows
+    places          one row per place, with its ancestors
+    batches, quarantine, sources, datasets, derived, meta
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from time import time
+from types import TracebackType
+from typing import Any
+
+import duckdb
+
+from warehouse import layout
+from warehouse.catalogue import Model, catalogue
+from warehouse.dataset import DUCK_TYPES, Dataset
+from warehouse.layout import Manifest, Records, Source, columns, quoted
+from warehouse.marts import MartTable, contributions, daily, mart_tables, matured, monthly, named
+from warehouse.mistake import Mistake
+from warehouse.site import Site
+from warehouse.text import Text
+
+LEVELS = ("county", "township", "village", "grid", "micro_grid")
+"""The levels for which `places` carries the code of the ancestor."""
+
+DELTAS = 30
+"""So many small record files before they are merged into one; each costs a reader a file to open."""
+
+REST_ROWS = 200_000
+REST_BATCHES = 60
+"""After so many rows or batches the database file is checkpointed even when the loader is never idle."""
+
+_OWN_TABLES = frozenset({"batches", "quarantine", "sources", "datasets", "derived", "meta"})
+
+_ACCOUNTS = """
+create table if not exists batches (
+    batch bigint, source varchar, dataset varchar, file varchar, sha256 varchar,
+    read bigint, kept bigint, quarantined bigint, refused varchar,
+    started_at timestamp, committed_at timestamp,
+    new bigint, changed bigint, stale bigint, undone_by bigint, undoes bigint,
+);
+create table if not exists quarantine (
+    batch bigint, source varchar, file varchar, row bigint, line bigint, raw varchar, reasons varchar[],
+);
+create table if not exists sources (
+    source varchar, dataset varchar, label varchar, fresh_hours double, mapped varchar[],
+);
+create table if not exists datasets (name varchar, json varchar);
+create table if not exists derived (name varchar, stamp varchar);
+"""
+
+_PLACES = f"""
+create or replace table places as
+with recursive
+    up as (
+        select code, code as at_code, level, parent, 0 as steps from rec_places
+        union all
+        -- The bound on steps ends a ring of parents.
+        select up.code, p.code, p.level, p.parent, up.steps + 1
+        from up join rec_places p on p.code = up.parent
+        where up.steps < 12
+    ),
+    ancestors as (
+        select code, {", ".join(f"arg_min(at_code, steps) filter (level = '{x}') as {x}" for x in LEVELS)}
+        from up group by code
+    )
+select p.* exclude (_hash, _batch, _row), a.* exclude (code)
+from rec_places p join ancestors a using (code)
+order by code
+"""
+"""One row per place; the code of its ancestor or itself at each level, by following `parent`."""
+
+_NO_PLACES = {
+    "places": "select null::varchar as code, null::varchar as parent, null::varchar as level,"
+    " null::varchar as name_zh, null::varchar as name_en, null::varchar as kind, null::bigint as households,"
+    " null::bigint as households_to_visit, null::date as valid_from, null::date as valid_to,"
+    " null::varchar as successor, null::varchar as source_code, null::varchar as shape, "
+    + ", ".join(f"null::varchar as {level}" for level in LEVELS)
+    + " limit 0",
+    "place_groups": "select null::varchar as member_id, null::varchar as group_code, null::varchar as kind,"
+    " null::varchar as name_zh, null::varchar as name_en, null::varchar as place, null::date as valid_from,"
+    " null::date as valid_to limit 0",
+}
+"""The tables of places for a site that has not loaded any: empty, so that queries need not ask."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One file's rows, checked: what `apply` takes.
+
+    `good`: name of a temp table of the store's connection with the dataset's fields, typed, `_row` bigint
+    (order of arrival) and, where the source has tombstones, `_deleted` boolean. `bad`: temp table (row
+    bigint, line bigint, raw varchar, reasons varchar[]). `read` rows = rows in good + rows in bad, unless
+    `refused` says why the file was refused whole; then the tables are not looked at.
+    `fresh_hours`: the age at which the source counts as stale.
+    """
+
+    source: str
+    label: Text
+    dataset: Dataset
+    file: str
+    sha256: str
+    read: int
+    good: str
+    bad: str
+    refused: str | None
+    fresh_hours: float
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of a batch: read = kept + quarantined, kept = new + changed + stale.
+
+    `new`: keys never seen; `changed`: records replaced or removed; `stale`: rows that changed nothing,
+    being older than what is known, equal to it, or followed by a newer row of the same file.
+    """
+
+    batch: int
+    read: int
+    kept: int
+    quarantined: int
+    new: int
+    changed: int
+    stale: int
+
+
+class Store:
+    """The loader's warehouse; one process at a time. Use `with Store.open(site) as store`.
+
+    Methods may be called from several threads; they run one after the other. `connection` is the loader's
+    own: temp tables made on it are seen by `apply`.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        connection: duckdb.DuckDBPyConnection,
+        marts: Sequence[MartTable] | None,
+        models: Sequence[Model] | None,
+    ) -> None:
+        self.site = site
+        self.connection = connection
+        self._given_marts = marts
+        self._models = {m.name: m for m in (catalogue().model.values() if models is None else models)}
+        self._lock = threading.RLock()
+        self._warehouse = ""
+        self._previous: Manifest | None = None
+        self._datasets: dict[str, Dataset] = {}
+        self._marts: dict[str, MartTable] = {}
+        self._since_rest = (0, 0)
+        self._files_of: dict[str, frozenset[str]] = {}
+
+    @classmethod
+    def open(
+        cls,
+        site: Site,
+        marts: Sequence[MartTable] | None = None,
+        models: Sequence[Model] | None = None,
+    ) -> Store:
+        """Open, or make, the site's loader database and clear what a killed publish left.
+
+        `marts` and `models` default to the catalogue's. Raises Mistake when another process
+        has it open, it is damaged, or it is of a newer schema.
+        """
+        path = layout.loader(site)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # Checkpoints at commit take seconds on a large file: they are made when the loader rests.
+            connection = duckdb.connect(str(path), config={"checkpoint_threshold": "1TB"})
+        except duckdb.Error as error:
+            text = str(error).splitlines()[0]
+            if "lock" in text.lower():
+                raise Mistake(
+                    str(path), "in use by another process", "stop the other loader, or let it do the work"
+                ) from error
+            raise Mistake(
+                str(path),
+                f"cannot be opened: {text}",
+                "restore it from a backup, or remove it and load again",
+            ) from error
+        store = cls(site, connection, marts, models)
+        try:
+            store._begin()
+        except BaseException:
+            connection.close()
+            raise
+        return store
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Checkpoint and close."""
+        with self._lock:
+            self.connection.close()
+
+    @property
+    def datasets(self) -> Mapping[str, Dataset]:
+        """The datasets that have been loaded, by name; `mapped` is the union over their sources."""
+        return self._datasets
+
+    # -- batches in ---------------------------------------------------------------------------------------
+
+    def seen(self, source: str, sha256: str) -> bool:
+        """True when the same content was loaded from this source before, and neither refused nor undone."""
+        with self._lock:
+            return bool(
+                self._value(
+                    "select count(*) from batches where source = $source and sha256 = $sha256"
+                    " and refused is null and undone_by is null and undoes is null",
+                    {"source": source, "sha256": sha256},
+                )
+            )
+
+    def apply(self, batch: Batch) -> Applied:
+        """Take in one batch in one transaction: log, records, marts, quarantine, account.
+
+        Of each key the row with the latest update time wins, at equal times the later arrival. Raises
+        Mistake when read ≠ kept + quarantined; then, as after any error, nothing of the batch remains.
+        """
+        with self._lock:
+            started = self.site.now()
+            if batch.refused is not None:
+                with self._transaction():
+                    number = self._next_batch()
+                    self._account(number, batch, Applied(number, 0, 0, 0, 0, 0, 0), started)
+                return Applied(number, 0, 0, 0, 0, 0, 0)
+            kept, quarantined = self._count(batch.good), self._count(batch.bad)
+            if batch.read != kept + quarantined:
+                raise Mistake(
+                    batch.file,
+                    f"{batch.read} rows read, but {kept} kept and {quarantined} quarantined",
+                    "nothing was loaded; mend the file and drop it again",
+                )
+            dataset = self._ready(batch)
+            with self._transaction():
+                number = self._next_batch()
+                self._rank(dataset, batch.good)
+                new, changed = self._upsert(dataset, number)
+                applied = Applied(number, batch.read, kept, quarantined, new, changed, kept - new - changed)
+                self.connection.execute(
+                    f"insert into quarantine select $batch, $source, $file, row, line, raw, reasons"
+                    f" from {quoted(batch.bad)}",
+                    {"batch": number, "source": batch.source, "file": batch.file},
+                )
+                self._account(number, batch, applied, started)
+            self._rest_if_due(kept)
+            return applied
+
+    def undo(self, batch: int) -> Applied:
+        """Revoke a batch: every key it touched goes back to its newest image from batches not revoked.
+
+        This is itself a batch, logged and published like any other. Raises Mistake for a batch that does
+        not exist, was refused, or is revoked already.
+        """
+        with self._lock:
+            started = self.site.now()
+            row = self.connection.execute(
+                "select source, dataset, file, sha256 from batches where batch = $batch and refused is null"
+                " and undone_by is null and undoes is null",
+                {"batch": batch},
+            ).fetchone()
+            if row is None:
+                raise Mistake(f"batch {batch}", "no such batch to undo", "see 'nerve status' for the batches")
+            source, name, file, sha256 = row
+            dataset = self._datasets[name]
+            with self._transaction():
+                number = self._next_batch()
+                self.connection.execute(
+                    "update batches set undone_by = $number where batch = $batch",
+                    {"number": number, "batch": batch},
+                )
+                self._rank_back(dataset, batch)
+                new, changed = self._upsert(dataset, number, log=False)
+                applied = Applied(number, 0, 0, 0, new, changed, 0)
+                self.connection.execute(
+                    "insert into batches values ($number, $source, $dataset, $file, $sha256, 0, 0, 0, null,"
+                    " $started, $committed, $new, $changed, 0, null, $batch)",
+                    {
+                        "number": number, "source": source, "dataset": name, "file": file, "sha256": sha256,
+                        "started": started, "committed": self.site.now(), "new": new, "changed": changed,
+                        "batch": batch,
+                    },
+                )  # fmt: skip
+            return applied
+
+    # -- versions out -------------------------------------------------------------------------------------
+
+    def publish(self) -> str | None:
+        """Publish everything later than CURRENT as a new version; its id, or None when nothing changed.
+
+        The version is whole (marts, records and accounts up to the same batch) before CURRENT names it.
+        """
+        with self._lock:
+            return self._publish(fold=False)
+
+    def fold(self) -> str | None:
+        """Write the record files anew without deltas, sum up the marts and checkpoint: work for idle times.
+
+        Publishes a version when there were deltas, and returns its id.
+        """
+        with self._lock:
+            self._sum_marts()
+            previous = self._previous
+            deltas = previous is not None and any(r.deltas for r in previous.records.values())
+            published = self._publish(fold=deltas)
+            self.checkpoint()
+            return published
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database file; for idle times."""
+        with self._lock:
+            self.connection.execute("checkpoint")
+            self._since_rest = (0, 0)
+
+    def collect(
+        self, keep: set[str], age: timedelta = timedelta(minutes=15), last: int = 20
+    ) -> tuple[str, ...]:
+        """Remove old versions and the record files no remaining one needs; the ids removed.
+
+        A version stays when `keep` names it (a report refers to it), it is among the `last` newest, or it
+        was still current less than `age` ago, for a reader may hold it that long.
+        """
+        with self._lock:
+            ids = layout.version_ids(self.site)
+            removed = []
+            for version, successor in pairwise(ids[: len(ids) - last + 1]):
+                if version in keep or version == layout.read_pointer(self.site):
+                    continue
+                path = layout.manifest(self.site, successor)
+                if path.exists() and time() - path.stat().st_mtime < age.total_seconds():
+                    break
+                self._remove_version(version)
+                removed.append(version)
+            if removed:
+                self._remove_unused_records()
+            return tuple(removed)
+
+    # -- opening ------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        with self._transaction():
+            self.connection.execute(
+                "create table if not exists meta (schema_number integer, warehouse varchar)"
+            )
+            row = self.connection.execute("select schema_number, warehouse from meta").fetchone()
+            if row is None:
+                row = (layout.SCHEMA, uuid.uuid4().hex)
+                self.connection.execute(
+                    "insert into meta values ($schema, $id)", {"schema": row[0], "id": row[1]}
+                )
+            if row[0] > layout.SCHEMA:
+                raise layout.newer_schema(layout.loader(self.site), row[0])
+            self._warehouse = str(row[1])
+            self.connection.execute(_ACCOUNTS)
+            for (text,) in self.connection.execute("select json from datasets order by name").fetchall():
+                dataset = Dataset.model_validate_json(text)
+                self._datasets[dataset.name] = dataset
+        self._previous = self._read_previous()
+        self._define_marts()
+        self._sweep()
+
+    def _read_previous(self) -> Manifest | None:
+        """The manifest of CURRENT, if it is whole and came from this database; else None, and the next
+        publish starts from new files. Raises Mistake when it is of a newer schema."""
+        try:
+            version = layout.read_pointer(self.site)
+            found = layout.read_manifest(self.site, version) if version else None
+        except Mistake as mistake:
+            if "newer than this program" in mistake.what:
+                raise
+            return None
+        if found is None or found.warehouse != self._warehouse:
+            return None
+        for name, size in found.files.items():
+            path = self.site.warehouse / name
+            if not path.is_file() or path.stat().st_size != size:
+                return None
+        return found
+
+    def _sweep(self) -> None:
+        """Remove what a killed publish or collect left: versions beyond CURRENT, unfinished ones, their files."""
+        try:
+            current = layout.read_pointer(self.site)
+        except Mistake:
+            current = None
+        for version in layout.version_ids(self.site):
+            beyond = current is not None and (layout.number(version) or 0) > (layout.number(current) or 0)
+            if version != current and (
+                beyond or current is None or not layout.manifest(self.site, version).exists()
+            ):
+                self._remove_version(version)
+        self._remove_unused_records()
+
+    def _define_marts(self) -> None:
+        """Lay down the marts that the datasets at hand allow; one whose definition changed is counted anew."""
+        if self._given_marts is None:
+            tables = mart_tables(catalogue(), self._datasets, self.site.params)
+        else:
+            tables = tuple(self._given_marts)
+        self._marts = {m.name: m for m in tables if all(name in self._datasets for name in m.reads)}
+        for mart in self._marts.values():
+            if not mart.model:
+                stamp = self._definition(mart)
+                if self._stamp(f"mart_{mart.name}") != stamp:
+                    with self._transaction():
+                        self._count_mart(mart, f"rec_{mart.name}")
+                        self._set_stamp(f"mart_{mart.name}", stamp)
+
+    # -- applying -----------------------------------------------------------------------------------------
+
+    def _ready(self, batch: Batch) -> Dataset:
+        """The batch's dataset with tables for all its fields; `mapped` united with its other sources'."""
+        dataset = batch.dataset
+        if dataset.name in _OWN_TABLES:
+            raise Mistake(batch.source, f"dataset '{dataset.name}' has a name of our own", "give it another")
+        others = self.connection.execute(
+            "select mapped from sources where dataset = $dataset and source <> $source",
+            {"dataset": dataset.name, "source": batch.source},
+        ).fetchall()
+        delivered = set(dataset.mapped).union(*(row[0] for row in others))
+        mapped = tuple(field.name for field in dataset.fields if field.name in delivered)
+        dataset = dataset.model_copy(update={"mapped": mapped})
+        if self._datasets.get(dataset.name) == dataset:
+            return dataset
+        with self._transaction():
+            own = {"_hash": "ubigint", "_batch": "bigint", "_row": "bigint"}
+            logged = {
+                "_batch": "bigint", "_kind": "varchar", "_row": "bigint", "_applied": "boolean",
+                "_deleted": "boolean", "_hash": "ubigint",
+            }  # fmt: skip
+            self._make_table(f"rec_{dataset.name}", dataset, own)
+            self._make_table(f"gone_{dataset.name}", dataset, own)
+            self._make_table(f"log_{dataset.name}", dataset, logged)
+            self.connection.execute("delete from datasets where name = $name", {"name": dataset.name})
+            self.connection.execute(
+                "insert into datasets values ($name, $json)",
+                {"name": dataset.name, "json": dataset.model_dump_json()},
+            )
+            self._show(dataset)
+        self._datasets[dataset.name] = dataset
+        self._define_marts()
+        return dataset
+
+    def _make_table(self, table: str, dataset: Dataset, own: dict[str, str]) -> None:
+        """Make the table, or give it the fields it lacks."""
+        wanted = {field.name: DUCK_TYPES[field.type] for field in dataset.fields}
+        found: dict[str, str] = dict(
+            self.connection.execute(
+                "select column_name, lower(data_type) from duckdb_columns()"
+                " where table_name = $table and database_name = current_database()",
+                {"table": table},
+            ).fetchall()
+        )
+        if not found:
+            body = ", ".join(f"{quoted(name)} {kind}" for name, kind in (wanted | own).items())
+            self.connection.execute(f"create table {quoted(table)} ({body})")
+            return
+        for name, kind in wanted.items():
+            if name not in found:
+                self.connection.execute(f"alter table {quoted(table)} add column {quoted(name)} {kind}")
+            elif found[name] != kind:
+                try:
+                    self.connection.execute(f"alter table {quoted(table)} alter {quoted(name)} type {kind}")
+                except duckdb.Error as error:
+                    raise Mistake(
+                        f"dataset '{dataset.name}'",
+                        f"field '{name}' is now of type {kind}, but values loaded before are not",
+                        f"give the field another name, or leave it {found[name]}",
+                    ) from error
+
+    def _show(self, dataset: Dataset) -> None:
+        """Give models the dataset under its own name: a view, but for `places`, which gains ancestors."""
+        if dataset.name == "places":
+            self.connection.execute(_PLACES)
+        else:
+            self.connection.execute(
+                f"create or replace view {quoted(dataset.name)} as"
+                f" select {columns(f.name for f in dataset.fields)} from {quoted('rec_' + dataset.name)}"
+            )
+
+    def _rank(self, dataset: Dataset, good: str) -> None:
+        """Make `ranked` from the rows that came: each with `_applied`, true for at most one row of a key."""
+        has = {row[0] for row in self.connection.execute(f"describe {quoted(good)}").fetchall()}
+        fields = ", ".join(
+            quoted(f.name) if f.name in has else f"null::{DUCK_TYPES[f.type]} as {quoted(f.name)}"
+            for f in dataset.fields
+        )
+        deleted = "coalesce(_deleted, false)" if "_deleted" in has else "false"
+        key = quoted(dataset.key)
+        self.connection.execute(
+            f"create or replace temp table incoming as select {fields}, {deleted} as _deleted,"
+            f" {_hash(dataset)} as _hash, _row from {quoted(good)}"
+        )
+        self._find_known(dataset)
+        newest_first, not_older = "i._row desc", "true"
+        if dataset.updated is not None:
+            updated = quoted(dataset.updated)
+            newest_first = f"i.{updated} desc nulls last, i._row desc"
+            not_older = f"(k.{updated} is null or coalesce(i.{updated} >= k.{updated}, false))"
+        of_incoming = columns((f.name for f in dataset.fields), "i")
+        of_known = columns((f.name for f in dataset.fields), "k")
+        differs = f"(i._deleted, {of_incoming}) is distinct from (k._deleted, {of_known})"
+        self.connection.execute(
+            f"create or replace temp table ranked as select {of_incoming}, i._deleted, i._hash, i._row,"
+            f" row_number() over (partition by i.{key} order by {newest_first}) = 1"
+            f" and (k._hash is null or ({not_older} and {differs})) as _applied"
+            f" from incoming i left join known k on k._hash = i._hash and k.{key} = i.{key}"
+        )
+
+    def _rank_back(self, dataset: Dataset, batch: int) -> None:
+        """Make `ranked` from the log: for each key of the batch its newest image not revoked, or a tombstone."""
+        key = quoted(dataset.key)
+        order = f"l.{quoted(dataset.updated)} desc nulls last, " if dataset.updated is not None else ""
+        others = [f.name for f in dataset.fields if f.name != dataset.key]
+        log = quoted("log_" + dataset.name)
+        self.connection.execute(
+            f"create or replace temp table incoming as select {key}, any_value(_hash) as _hash, max(_row) as _row"
+            f" from {log} where _batch = $batch and _kind = 'in' group by {key}",
+            {"batch": batch},
+        )
+        self._find_known(dataset)
+        self.connection.execute(
+            f"create or replace temp table ranked as"
+            f" with image as ("
+            f"  select l.* from {log} l semi join incoming i on l._hash = i._hash and l.{key} = i.{key}"
+            f"  join batches b on b.batch = l._batch"
+            f"  where l._kind = 'in' and b.undone_by is null"
+            f"  qualify row_number() over (partition by l.{key} order by {order}l._batch desc, l._row desc) = 1"
+            f" )"
+            f" select i.{key}, {columns(others, 'm') + ', ' if others else ''}"
+            f" coalesce(m._deleted, true) as _deleted, i._hash, coalesce(m._row, i._row) as _row,"
+            f" (coalesce(m._deleted, true), i.{key}{', ' + columns(others, 'm') if others else ''})"
+            f" is distinct from (k._deleted, k.{key}{', ' + columns(others, 'k') if others else ''}) as _applied"
+            f" from incoming i left join image m on m._hash = i._hash and m.{key} = i.{key}"
+            f" left join known k on k._hash = i._hash and k.{key} = i.{key}"
+        )
+
+    def _find_known(self, dataset: Dataset) -> None:
+        """Make `known`: the image now held of each key in `incoming`, with `_at`, its row id in its table."""
+        names = columns(f.name for f in dataset.fields)
+        halves = (
+            f"select {names}, {deleted} as _deleted, _hash, _row, rowid as _at from {quoted(table + dataset.name)}"
+            f" semi join incoming using (_hash, {quoted(dataset.key)})"
+            for table, deleted in (("rec_", "false"), ("gone_", "true"))
+        )
+        self.connection.execute("create or replace temp table known as " + " union all ".join(halves))
+
+    def _upsert(self, dataset: Dataset, number: int, log: bool = True) -> tuple[int, int]:
+        """Put the applied rows of `ranked` in the place of what `known` holds; (new keys, changed keys)."""
+        run = self.connection.execute
+        bound = {"batch": number}
+        names = columns(f.name for f in dataset.fields)
+        key, suffix = quoted(dataset.key), dataset.name
+        log_columns = f"_batch, _kind, _row, _applied, _deleted, _hash, {names}"
+        if log:
+            run(
+                f"insert into {quoted('log_' + suffix)} ({log_columns})"
+                f" select $batch, 'in', _row, _applied, _deleted, _hash, {names} from ranked",
+                bound,
+            )
+        run(
+            f"create or replace temp table replaced as select k.* from known k"
+            f" semi join (select * from ranked where _applied) r on r._hash = k._hash and r.{key} = k.{key}"
+        )
+        run(
+            f"insert into {quoted('log_' + suffix)} ({log_columns})"
+            f" select $batch, 'was', _row, true, _deleted, _hash, {names} from replaced",
+            bound,
+        )
+        # Delete and insert, never update: an update of a wide row in place costs more and fragments the file.
+        for table, deleted in (("rec_", "false"), ("gone_", "true")):
+            run(
+                f"delete from {quoted(table + suffix)} where rowid in"
+                f" (select _at from replaced where _deleted = {deleted})"
+            )
+            run(
+                f"insert into {quoted(table + suffix)} ({names}, _hash, _batch, _row)"
+                f" select {names}, _hash, $batch, _row from ranked where _applied and _deleted = {deleted}",
+                bound,
+            )
+        if suffix in self._marts:
+            self._move_mart(self._marts[suffix], names)
+        if suffix == "places":
+            run(_PLACES)
+        applied = int(self._value("select count(*) from ranked where _applied"))
+        changed = self._count("replaced")
+        return applied - changed, changed
+
+    def _move_mart(self, mart: MartTable, names: str) -> None:
+        """Add the contributions of the rows that came to a mart, and take away those of the rows replaced."""
+        run = self.connection.execute
+        run(
+            f"create or replace temp table came as select {names} from ranked where _applied and not _deleted"
+        )
+        run(f"create or replace temp table went as select {names} from replaced where not _deleted")
+        cells = columns(name for name, _ in mart.columns)
+        signed = ", ".join(f"-{quoted(name)}" for name, _ in mart.columns)
+        summed = ", ".join(f"sum({quoted(name)})::{kind} as {quoted(name)}" for name, kind in mart.columns)
+        run(
+            f"insert into {quoted('mart_' + mart.name)} (place, day, {cells})"
+            f" select place, day, {summed} from ("
+            f"  select place, day, {cells} from ({contributions(mart, 'came')})"
+            f"  union all select place, day, {signed} from ({contributions(mart, 'went')})"
+            f" ) group by place, day having {_any_cell(mart, 'sum')}"
+        )
+
+    def _count_mart(self, mart: MartTable, relation: str) -> None:
+        """Make a mart's cells from all rows of a table."""
+        cells = columns(name for name, _ in mart.columns)
+        self.connection.execute(
+            f"create or replace table {quoted('mart_' + mart.name)} as"
+            f" select place, day, {cells} from ({contributions(mart, quoted(relation))})"
+        )
+
+    def _sum_marts(self) -> None:
+        """Sum up marts that hold more than twice the rows they have cells."""
+        for mart in self._marts.values():
+            table = quoted(f"mart_{mart.name}")
+            if not self._has_table(f"mart_{mart.name}"):
+                continue
+            cells = int(self._value(f"select count(*) from (select 1 from {table} group by place, day)"))
+            if self._count(f"mart_{mart.name}") > 2 * cells:
+                summed = ", ".join(f"sum({quoted(n)})::{kind} as {quoted(n)}" for n, kind in mart.columns)
+                self.connection.execute(
+                    f"create or replace table {table} as select place, day, {summed} from {table}"
+                    f" group by place, day having {_any_cell(mart, 'sum')}"
+                )
+
+    def _account(self, number: int, batch: Batch, applied: Applied, started: datetime) -> None:
+        run = self.connection.execute
+        refused = batch.refused is not None
+        known = run(
+            "select dataset, label, fresh_hours, mapped from sources where source = $source",
+            {"source": batch.source},
+        ).fetchone()
+        # A refused file says nothing about what its source delivers.
+        mapped = (list(known[3]) if known else []) if refused else list(batch.dataset.mapped)
+        row = (batch.dataset.name, batch.label.model_dump_json(), float(batch.fresh_hours), mapped)
+        if known != row:
+            run("delete from sources where source = $source", {"source": batch.source})
+            run("insert into sources values (?, ?, ?, ?, ?)", [batch.source, *row])
+        run(
+            "insert into batches values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null, null)",
+            [
+                number, batch.source, batch.dataset.name, batch.file, batch.sha256, applied.read, applied.kept,
+                applied.quarantined, batch.refused, started, self.site.now(), applied.new, applied.changed,
+                applied.stale,
+            ],
+        )  # fmt: skip
+
+    def _rest_if_due(self, rows: int) -> None:
+        self._since_rest = (self._since_rest[0] + rows, self._since_rest[1] + 1)
+        if self._since_rest[0] > REST_ROWS or self._since_rest[1] > REST_BATCHES:
+            self.checkpoint()
+
+    # -- publishing ---------------------------------------------------------------------------------------
+
+    def _publish(self, fold: bool) -> str | None:
+        previous = self._previous
+        cutoff = self.site.now()
+        self._run_models()
+        last = int(self._value("select coalesce(max(batch), 0) from batches"))
+        stamps = self._stamps()
+        about = self._about()
+        if (
+            previous is not None
+            and not fold
+            and (previous.batch, previous.tables) == (last, stamps)
+            and previous.cutoff.date() == cutoff.date()
+            and about == {name: getattr(previous, name) for name in about}
+        ):
+            return None
+        if previous is None and last == 0:
+            return None
+        newest = max((layout.number(v) or 0 for v in layout.version_ids(self.site)), default=0)
+        version = f"v{newest + 1:06d}"
+        folder = layout.versions(self.site) / version
+        folder.mkdir(parents=True)
+        try:
+            records = self._write_records(version, previous, fold)
+            self._write_marts(version, previous, stamps, cutoff)
+            new_files = {str(layout.marts(self.site, version).relative_to(self.site.warehouse))}
+            new_files |= {name for r in records.values() for name in r.files}
+            manifest = Manifest.model_validate(
+                {
+                    "schema_number": layout.SCHEMA,
+                    "id": version,
+                    "warehouse": self._warehouse,
+                    "batch": last,
+                    "made_at": cutoff,
+                    "cutoff": cutoff,
+                    **about,
+                    "sources": self._sources(),
+                    "records": records,
+                    "tables": stamps,
+                    "files": {
+                        name: (self.site.warehouse / name).stat().st_size for name in sorted(new_files)
+                    },
+                }
+            )
+            self._finish(manifest, previous)
+        except BaseException:
+            if layout.read_pointer(self.site) != version:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._previous = self._read_previous()
+            raise
+        self._previous = manifest
+        return version
+
+    def _about(self) -> dict[str, object]:
+        """What a manifest says of the site and its datasets; a change of it is a new version."""
+        site = self.site
+        return {
+            "site_name": site.name,
+            "synthetic": site.synthetic,
+            "notice": site.notice,
+            "params": site.params,
+            "datasets": tuple(self._datasets.values()),
+        }
+
+    def _run_models(self) -> None:
+        """Run the models whose inputs or text changed, and count their marts."""
+        for model in self._models.values():
+            if not all(name in self._datasets for name in model.reads):
+                continue
+            table = f"model_{model.name}"
+            stamp = _digest(model.sql, [self._dataset_stamp(name) for name in model.reads])
+            if self._stamp(table) != stamp:
+                with self._transaction():
+                    self.connection.execute(f"create or replace table {quoted(table)} as {model.sql}")
+                    self._set_stamp(table, stamp)
+            mart = self._marts.get(model.name)
+            if mart is not None:
+                counted = _digest(stamp, self._definition(mart))
+                if self._stamp(f"mart_{mart.name}") != counted:
+                    with self._transaction():
+                        self._count_mart(mart, table)
+                        self._set_stamp(f"mart_{mart.name}", counted)
+
+    def _stamps(self) -> dict[str, str]:
+        """A stamp of the content, the clock apart, of every table that marts.duckdb is to have."""
+        places = self._dataset_stamp("places")
+        stamps = {"places": places, "place_groups": self._dataset_stamp("place_groups")}
+        for name in self._models:
+            stamp = self._stamp(f"model_{name}")
+            if stamp is not None:
+                stamps[name] = stamp
+        for mart in self._marts.values():
+            content = _digest(self._definition(mart), [self._dataset_stamp(name) for name in mart.reads])
+            stamps[f"{mart.name}_month"] = content
+            stamps[f"{mart.name}_day"] = _digest(content, places)
+        return stamps
+
+    def _ripened(self, mart: MartTable, since: datetime, cutoff: datetime) -> bool:
+        """True when the clock alone, going from `since` to `cutoff`, lets a record of the mart count."""
+        if cutoff <= since:
+            return cutoff < since
+        either = " or ".join(
+            f"(({time}) > $since and ({time}) <= $cutoff)"
+            for time in dict.fromkeys(time for part in mart.parts for time in (part.at, part.matures))
+        )
+        return bool(
+            self._value(
+                f"select exists(select 1 from {named(self._relation(mart), mart.lets)} where {either})",
+                {"since": since, "cutoff": cutoff},
+            )
+        )
+
+    def _relation(self, mart: MartTable) -> str:
+        return quoted(("model_" if mart.model else "rec_") + mart.name)
+
+    def _write_marts(
+        self, version: str, previous: Manifest | None, stamps: Mapping[str, str], cutoff: datetime
+    ) -> None:
+        """Make marts.duckdb: a copy of the previous one, in which only tables that changed are written."""
+        path = layout.marts(self.site, version)
+        old: Mapping[str, str] = {}
+        if previous is not None:
+            shutil.copyfile(layout.marts(self.site, previous.id), path)
+            old = previous.tables
+        run = self.connection.execute
+        # Small blocks: most tables are small, and a version should be too.
+        run("attach $path as pub" + ("" if previous else " (block_size 16384)"), {"path": str(path)})
+        try:
+            with self._transaction():
+                for name in old.keys() - stamps.keys():
+                    run(f"drop table pub.{quoted(name)}")
+                for name in ("places", "place_groups", *self._models):
+                    if name in stamps and old.get(name) != stamps[name]:
+                        run(f"create or replace table pub.{quoted(name)} as {self._content(name)}")
+                for mart in self._marts.values():
+                    month, day = f"{mart.name}_month", f"{mart.name}_day"
+                    ripened = previous is not None and self._ripened(mart, previous.cutoff, cutoff)
+                    stale = [name for name in (month, day) if ripened or old.get(name) != stamps[name]]
+                    if not stale:
+                        continue
+                    cells = matured(mart, quoted(f"mart_{mart.name}"), self._relation(mart), cutoff)
+                    run(
+                        f"create or replace temp table cells as select * from ({cells}) where {_any_cell(mart)}"
+                    )
+                    if month in stale:
+                        run(f"create or replace table pub.{quoted(month)} as {monthly(mart, 'cells')}")
+                    if day in stale:
+                        known = "places" if "places" in self._datasets else f"({_NO_PLACES['places']})"
+                        run(f"create or replace table pub.{quoted(day)} as {daily(mart, 'cells', known)}")
+            run("checkpoint pub")
+        finally:
+            run("detach pub")
+
+    def _content(self, name: str) -> str:
+        """SELECT of a table that is published as it stands: places, place groups, a model."""
+        if name in self._models:
+            return f"select * from {quoted('model_' + name)} order by place"
+        return f"select * from {quoted(name)} order by all" if name in self._datasets else _NO_PLACES[name]
+
+    def _write_records(self, version: str, previous: Manifest | None, fold: bool) -> dict[str, Records]:
+        """Write the record files that this version adds; what each dataset now consists of."""
+        old = {} if previous is None else previous.records
+        shapes = {} if previous is None else {d.name: _shape(d) for d in previous.datasets}
+        out = {}
+        for name, dataset in self._datasets.items():
+            batch = self._last_batch(name)
+            before = old.get(name)
+            if before is not None and shapes.get(name) == _shape(dataset):
+                if before.batch == batch and not (fold and before.deltas):
+                    out[name] = before
+                    continue
+                # A base is rewritten when its deltas have grown to a quarter of it; until then they are
+                # stacked, and merged into one when there are many.
+                if not fold and before.delta_rows <= max(50_000, before.base_rows // 4):
+                    merge = len(before.deltas) >= DELTAS
+                    since = before.base_batch if merge else before.batch
+                    path, rows = self._write_rows(version, dataset, since)
+                    out[name] = before.model_copy(
+                        update={
+                            "deltas": (path,) if merge else (*before.deltas, path),
+                            "delta_rows": rows if merge else before.delta_rows + rows,
+                            "batch": batch,
+                        }
+                    )
+                    continue
+            path, rows = self._write_rows(version, dataset, None)
+            out[name] = Records(base=path, base_batch=batch, base_rows=rows, batch=batch)
+        return out
+
+    def _write_rows(self, version: str, dataset: Dataset, since: int | None) -> tuple[str, int]:
+        """Write a dataset's current rows, or the rows and tombstones later than batch `since`, to one Parquet
+        file; its path below the warehouse folder, and its rows."""
+        kind = "base" if since is None else "delta"
+        path = self.site.warehouse / "records" / dataset.name / f"{version}-{kind}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        names = columns(f.name for f in dataset.fields)
+        by = [name for name in (dataset.place, dataset.born, dataset.key) if name is not None]
+        rows = f"select {names}, _hash, _batch, false as _deleted from {quoted('rec_' + dataset.name)}"
+        bound: dict[str, object] = {"path": str(path)}
+        if since is not None:
+            bound["since"] = since
+            rows += (
+                " where _batch > $since union all"
+                f" select {names}, _hash, _batch, true from {quoted('gone_' + dataset.name)}"
+                " where _batch > $since"
+            )
+        (count,) = self.connection.execute(
+            f"copy (select * from ({rows}) order by {columns(by)}) to $path"
+            " (format parquet, compression zstd, row_group_size 20480)",
+            bound,
+        ).fetchone() or (0,)
+        return str(path.relative_to(self.site.warehouse)), int(count)
+
+    def _sources(self) -> tuple[Source, ...]:
+        run = self.connection.execute
+        reasons: dict[str, dict[str, int]] = {}
+        for source, reason, rows in run(
+            "select source, reason, count(*) from"
+            " (select source, unnest(reasons) as reason from quarantine"
+            "  where batch not in (select batch from batches where undone_by is not null))"
+            " group by source, reason order by source, count(*) desc, reason"
+        ).fetchall():
+            reasons.setdefault(source, {})[reason] = rows
+        refusals: dict[str, list[tuple[str, str]]] = {}
+        for source, file, reason in run(
+            "select source, file, refused from batches where refused is not null"
+            " qualify row_number() over (partition by source order by batch desc) <= 20"
+            " order by source, batch desc"
+        ).fetchall():
+            refusals.setdefault(source, []).append((file, reason))
+        rows = run(
+            "select s.source, s.label, s.dataset, s.fresh_hours, count(b.batch), coalesce(sum(b.read), 0)::bigint,"
+            " coalesce(sum(b.kept), 0)::bigint, coalesce(sum(b.quarantined), 0)::bigint, count(b.refused),"
+            " max(b.committed_at) filter (where b.refused is null)"
+            " from sources s left join batches b"
+            "  on b.source = s.source and b.undone_by is null and b.undoes is null"
+            " group by s.source, s.label, s.dataset, s.fresh_hours order by s.source"
+        ).fetchall()
+        return tuple(
+            Source(
+                name=name,
+                label=Text.model_validate_json(label),
+                dataset=dataset,
+                files=files,
+                read=read,
+                kept=kept,
+                quarantined=quarantined,
+                refused=refused,
+                last_load=last_load,
+                fresh_hours=fresh_hours,
+                reasons=reasons.get(name, {}),
+                refusals=tuple(refusals.get(name, [])),
+            )
+            for name, label, dataset, fresh_hours, files, read, kept, quarantined, refused, last_load in rows
+        )
+
+    def _finish(self, manifest: Manifest, previous: Manifest | None) -> None:
+        """Bring the version to the disk, then name it in CURRENT; after this a power cut loses nothing."""
+        warehouse = self.site.warehouse
+        path = layout.manifest(self.site, manifest.id)
+        path.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+        old = set() if previous is None else set(previous.files)
+        touched = [warehouse / name for name in manifest.files if name not in old] + [path]
+        for file in touched:
+            layout.flush(file)
+        for folder in {file.parent for file in touched} | {layout.versions(self.site), warehouse}:
+            layout.flush(folder)
+        pointer = layout.pointer(self.site)
+        fresh = pointer.with_suffix(".new")
+        fresh.write_text(manifest.id + "\n", encoding="ascii")
+        layout.flush(fresh)
+        fresh.replace(pointer)
+        layout.flush(warehouse)
+
+    def _remove_version(self, version: str) -> None:
+        # The manifest goes first: without it a folder is a leftover, whenever this is cut short.
+        layout.manifest(self.site, version).unlink(missing_ok=True)
+        shutil.rmtree(layout.versions(self.site) / version, ignore_errors=True)
+        self._files_of.pop(version, None)
+
+    def _remove_unused_records(self) -> None:
+        for version in layout.version_ids(self.site):
+            if version not in self._files_of:
+                try:
+                    self._files_of[version] = frozenset(layout.read_manifest(self.site, version).files)
+                except Mistake:
+                    # What it needs cannot be known: remove nothing.
+                    return
+        used = frozenset[str]().union(*self._files_of.values())
+        for path in (self.site.warehouse / "records").glob("*/*"):
+            if str(path.relative_to(self.site.warehouse)) not in used:
+                path.unlink()
+
+    # -- small things -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.connection.begin()
+        try:
+            yield
+            self.connection.commit()
+        except BaseException:
+            self.connection.rollback()
+            raise
+
+    def _value(self, sql: str, bound: Mapping[str, object] | None = None) -> Any:
+        row = self.connection.execute(sql, bound or {}).fetchone()
+        return None if row is None else row[0]
+
+    def _count(self, table: str) -> int:
+        return int(self._value(f"select count(*) from {quoted(table)}"))
+
+    def _next_batch(self) -> int:
+        return int(self._value("select coalesce(max(batch), 0) + 1 from batches"))
+
+    def _last_batch(self, dataset: str) -> int:
+        """The last batch that changed a record of the dataset; 0 for none."""
+        return int(
+            str(
+                self._value(
+                    "select coalesce(max(batch), 0) from batches where dataset = $dataset and new + changed > 0",
+                    {"dataset": dataset},
+                )
+            )
+        )
+
+    def _has_table(self, table: str) -> bool:
+        return bool(
+            self._value(
+                "select count(*) from duckdb_tables() where table_name = $table"
+                " and database_name = current_database()",
+                {"table": table},
+            )
+        )
+
+    def _stamp(self, name: str) -> str | None:
+        value = self._value("select stamp from derived where name = $name", {"name": name})
+        return None if value is None else str(value)
+
+    def _set_stamp(self, name: str, stamp: str) -> None:
+        self.connection.execute("delete from derived where name = $name", {"name": name})
+        self.connection.execute("insert into derived values ($name, $stamp)", {"name": name, "stamp": stamp})
+
+    def _dataset_stamp(self, name: str) -> str:
+        dataset = self._datasets.get(name)
+        return "none" if dataset is None else f"{self._last_batch(name)}:{_digest(_shape(dataset))}"
+
+    def _definition(self, mart: MartTable) -> str:
+        return _digest(contributions(mart, "relation"), mart.columns, mart.parts)
+
+
+def _hash(dataset: Dataset) -> str:
+    """The key's hash as SQL: half of its MD5, the same in every version of DuckDB."""
+    return f"md5_number_lower({quoted(dataset.key)}::varchar)"
+
+
+def _any_cell(mart: MartTable, function: str = "") -> str:
+    """The condition that a row of cells, or with `sum` a group of them, is not all zero."""
+    return " or ".join(f"{function}({quoted(name)}) <> 0" for name, _ in mart.columns) or "true"
+
+
+def _shape(dataset: Dataset) -> tuple[tuple[str, str], ...]:
+    return tuple((field.name, field.type) for field in dataset.fields)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,163 @@
+# ruff: noqa: S608 - names of datasets, fields and files of our own manifest are formatted in, quoted
+"""The reader's side of the warehouse: a published version, whole and unchanging.
+
+Any number of processes read; none waits for the loader and none sees half a batch. A page takes
+`current(site)` once and asks everything of the version it got.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from warehouse import layout
+from warehouse.dataset import Dataset
+from warehouse.layout import Manifest, Records, Source, columns, quoted
+from warehouse.mistake import Mistake
+from warehouse.site import Params, Site
+from warehouse.text import Text
+
+__all__ = ["Source", "Version", "current", "version"]
+
+Bound = Sequence[Any] | Mapping[str, Any]
+
+
+class Version:
+    """One published version, open for reading. Safe to use from several threads; keep it for a whole page.
+
+    In `rows` and `arrow` these relations are known: `places` (with the codes of the ancestors `county`,
+    `township`, `village`, `grid`, `micro_grid`), `place_groups`, one per dataset (its current records), one
+    per model, and the marts `<table>_month` (place, month, …) and `<table>_day` (township, day, …).
+    """
+
+    def __init__(self, site: Site, manifest: Manifest) -> None:
+        """Open the files of `manifest`. Raises Mistake when one is missing or damaged."""
+        self.id: str = manifest.id
+        self.made_at: datetime = manifest.made_at
+        self.cutoff: datetime = manifest.cutoff
+        self.datasets: Mapping[str, Dataset] = MappingProxyType({d.name: d for d in manifest.datasets})
+        self.params: Params = manifest.params
+        self.site_name: Text = manifest.site_name
+        self.synthetic: bool = manifest.synthetic
+        self.notice: Text | None = manifest.notice
+        self.sources: tuple[Source, ...] = manifest.sources
+        self.tables: frozenset[str] = frozenset(manifest.tables)
+        """Names of the tables of marts.duckdb: places, models and marts this version has."""
+        for name in manifest.files:
+            if not (site.warehouse / name).is_file():
+                raise _damaged(site.warehouse / name, "no such file")
+        path = layout.marts(site, self.id)
+        self._connection = duckdb.connect()
+        try:
+            # The files never change: what was read of them once stays good.
+            self._connection.execute("set validate_external_file_cache = 'no_validation'")
+            self._connection.execute("set parquet_metadata_cache = true")
+            self._connection.execute("attach $path as published (read_only)", {"path": str(path)})
+            for table in sorted(self.tables):
+                name = quoted(table)
+                self._connection.execute(f"create view {name} as select * from published.main.{name}")
+            for dataset in manifest.datasets:
+                if dataset.name not in self.tables:
+                    self._connection.execute(_view(site.warehouse, dataset, manifest.records[dataset.name]))
+        except duckdb.Error as error:
+            self._connection.close()
+            raise _damaged(path.parent, str(error).splitlines()[0]) from error
+
+    def rows(self, sql: str, params: Bound = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query, with its `?` or `$name` bound. Raises Mistake when a file of it is gone."""
+        with self._connection.cursor() as cursor:
+            try:
+                return cursor.execute(sql, params).fetchall()
+            except duckdb.IOException as error:
+                raise self._gone(error) from error
+
+    def arrow(self, sql: str, params: Bound = ()) -> pa.Table:
+        """The same as an Arrow table."""
+        with self._connection.cursor() as cursor:
+            try:
+                table: pa.Table = cursor.sql(sql, params=params).to_arrow_table()
+                return table
+            except duckdb.IOException as error:
+                raise self._gone(error) from error
+
+    def _gone(self, error: duckdb.Error) -> Mistake:
+        return Mistake(
+            f"version {self.id}",
+            str(error).splitlines()[0],
+            "load the page again to read the current version",
+        )
+
+
+_lock = threading.Lock()
+_newest: dict[Path, Version] = {}
+_open: weakref.WeakValueDictionary[tuple[Path, str], Version] = weakref.WeakValueDictionary()
+
+
+def current(site: Site) -> Version:
+    """The newest published version: the same object until CURRENT names another.
+
+    Raises Mistake when nothing is published, the version is of a newer schema, or a file of it is damaged.
+    """
+    for attempt in (1, 2):
+        name = layout.read_pointer(site)
+        if name is None:
+            raise Mistake(
+                str(layout.pointer(site)), "nothing is published yet", "run 'nerve load' or 'nerve demo'"
+            )
+        try:
+            found = version(site, name)
+            break
+        except Mistake:
+            # It may have been superseded and collected between our two looks.
+            if attempt == 2 or layout.read_pointer(site) == name:
+                raise
+    with _lock:
+        _newest[site.folder] = found
+    return found
+
+
+def version(site: Site, name: str) -> Version:
+    """The version of this id, for a report made again. Raises Mistake when it is unknown or damaged."""
+    key = (site.folder, name)
+    with _lock:
+        found = _open.get(key)
+        if found is None:
+            if layout.number(name) is None:
+                raise Mistake(f"version '{name}'", "no version id", "ids look like v000123")
+            found = Version(site, layout.read_manifest(site, name))
+            _open[key] = found
+        return found
+
+
+def _view(warehouse: Path, dataset: Dataset, records: Records) -> str:
+    """A dataset's current records as a view: the base without what deltas replace, and the newest of these."""
+    names = columns(field.name for field in dataset.fields)
+    name, key = quoted(dataset.name), quoted(dataset.key)
+    base = f"read_parquet({_literal(str(warehouse / records.base))})"
+    if not records.deltas:
+        return f"create view {name} as select {names} from {base}"
+    files = ", ".join(_literal(str(warehouse / file)) for file in records.deltas)
+    return (
+        f"create view {name} as with later as ("
+        f" select * from read_parquet([{files}])"
+        f" qualify row_number() over (partition by _hash, {key} order by _batch desc) = 1"
+        f") select {names} from {base} b anti join later l on l._hash = b._hash and l.{key} = b.{key}"
+        f" union all select {names} from later where not _deleted"
+    )
+
+
+def _literal(text: str) -> str:
+    # A view cannot hold bound values; these are paths of our own making, spelled as SQL strings.
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _damaged(path: Path, fault: str) -> Mistake:
+    return Mistake(str(path), fault, "run 'nerve load': it publishes a whole version again")
