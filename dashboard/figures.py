@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from dashboard.blocks import Axis, Bar, Change, Lamp, Ranking, Series, Tile, Trend
+from dashboard.names import place_names
+from dashboard.view import View
 from warehouse.catalogue import Measure, catalogue
 from warehouse.passport import passport
-from warehouse.query import query
-
-from dashboard.blocks import Axis, Bar, Change, Lamp, Ranking, Series, Tile, Trend
-from dashboard.view import View
 from warehouse.period import Period
+from warehouse.query import query
 from warehouse.result import Cell, NoData, NotApplicable, Result, Suppressed, Value
 from warehouse.text import Lang, Text
 
@@ -139,15 +139,17 @@ def change(view: View, measure: Measure, now: Result, before: Result, label: str
     if not isinstance(now, Value) or not isinstance(before, Value):
         return None
     if measure.unit == "share":
-        difference = (now.value - before.value) * 100
+        difference = round((now.value - before.value) * 100, 1)
         text = f"{difference:+.1f} " + view.text("个百分点", "pts")
     elif measure.unit == "count":
         difference = now.value - before.value
         text = f"{difference / before.value * 100:+.1f}%" if before.value else f"{difference:+,.0f}"
     else:
-        difference = now.value - before.value
+        difference = round(now.value - before.value, 1)
         text = f"{difference:+.1f} {unit(measure, view.lang)}"
     text = text.replace("-", "−")
+    if difference == 0:
+        return Change(label, view.text("持平", "no change"))
     shade: Lamp = "neutral"
     if measure.direction != "none" and abs(difference) >= 0.05:
         better = (difference > 0) == (measure.direction == "up")
@@ -346,15 +348,15 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
         result = cell.result
         low = high = None
         shown = ""
-        if isinstance(result, Value) and result.n is not None and result.d:
-            if 0 <= result.n <= result.d:
-                interval = wilson(result.n, result.d)
-                low, high = interval[0] * 100, interval[1] * 100
-                if measure.direction != "none" and result.d >= view.site.params.rank_from:
-                    position += 1
-                    apart = interval[1] < leader[0] if down == -1 else interval[0] > leader[1]
-                    if rank == 0 or apart:
-                        rank, leader = position, interval
+        if isinstance(result, Value) and result.n is not None and result.d and 0 <= result.n <= result.d:
+            interval = wilson(result.n, result.d)
+            low, high = interval[0] * 100, interval[1] * 100
+            if measure.direction != "none" and result.d >= view.site.params.rank_from:
+                position += 1
+                apart = interval[1] < leader[0] if down == -1 else interval[0] > leader[1]
+                shown = "="
+                if rank == 0 or apart:
+                    rank, leader = position, interval
                     shown = str(rank)
         bars.append(
             Bar(
@@ -412,16 +414,6 @@ def _ranking_sentence(view: View, measure: Measure, valued: Sequence[Cell], name
         return f"{a}居首,{b}居末。" if measure.direction != "none" else f"{a}最多,{b}最少。"
     a, b = a.replace("(", " ("), b.replace("(", " (")
     return f"{a} first, {b} last." if measure.direction != "none" else f"{a} most, {b} fewest."
-
-
-def place_names(view: View) -> dict[str, str]:
-    """Names of the places one level below the scope, in the view's language."""
-    column = "name_zh" if view.lang == "zh" else "name_en"
-    found = view.version.rows(
-        "select code, case when $lang = 'zh' then name_zh else name_en end from places where level = $level",
-        {"lang": "zh" if column == "name_zh" else "en", "level": view.scope.child_level or view.scope.level},
-    )
-    return {str(code): str(name) for code, name in found}
 
 
 def breakdown(view: View, name: str, by: str, title: str, labels: dict[str, Text]) -> Ranking:

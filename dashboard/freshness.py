@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from warehouse.version import Source
-
 from dashboard.blocks import Lamp
 from dashboard.view import View
+from warehouse.version import Source
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from warehouse.listing import one, records
-
 from dashboard.blocks import Block, Column, Note, Row, Table
+from dashboard.names import place_names
 from dashboard.view import View
 from warehouse.dataset import Dataset
+from warehouse.listing import records
 from warehouse.mistake import Mistake, nearest
 from warehouse.text import Text
 
@@ -38,7 +38,7 @@ def overdue_items(view: View) -> Table:
         view.text("逾期未办结议定事项", "Overdue agreed items"),
         view.text("按逾期时间排列。", "Longest overdue first."),
         order="due_at",
-        overdue=True,
+        counts_in="overdue_items",
     )
 
 
@@ -50,41 +50,41 @@ def _table(
     note: str,
     *,
     order: str,
-    overdue: bool = False,
+    counts_in: str = "",
 ) -> Table:
     known = view.version.datasets.get(dataset)
     empty = view.text("没有记录。", "No records.")
     if known is None or not view.viewer.official:
         return Table(title, (), (), empty=empty, printed=False)
-    found = records(
+    columns_found, found, total = records(
         view.version,
         view.viewer,
         dataset,
         view.scope.code,
-        None if overdue else view.period,
+        None if counts_in else view.period,
+        where={"counts_in": counts_in} if counts_in else None,
         order=order,
         limit=SHOWN,
-        overdue_at=view.cutoff if overdue else None,
     )
-    places = _names(view)
+    places = place_names(view)
     columns = [
         Column(known.field(n).label[view.lang], width=2.4 if n in ("title", "place") else 1.4) for n in names
     ]
     rows = []
-    for row in found.rows:
-        values = dict(zip(found.columns, row, strict=True))
+    for row in found:
+        values = dict(zip(columns_found, row, strict=True))
         rows.append(
             Row(
                 tuple(shown(view, known, n, values.get(n), places) for n in names),
                 address=(("dataset", dataset), ("record", str(values[known.key]))),
-                lamp="off" if overdue else "none",
+                lamp="off" if counts_in else "none",
             )
         )
     return Table(
         title=title,
         columns=tuple(columns),
         rows=tuple(rows),
-        total=found.total,
+        total=total,
         note=note,
         empty=empty,
         printed=False,
@@ -98,8 +98,15 @@ def record(view: View) -> tuple[Block, ...]:
         raise Mistake(
             "dataset", f"unknown record set '{view.dataset}'", nearest(view.dataset, view.version.datasets)
         )
-    values = one(view.version, view.viewer, view.dataset, view.scope.code, view.record)
-    places = _names(view)
+    names, rows, _ = records(
+        view.version, view.viewer, view.dataset, view.scope.code, where={known.key: view.record}, limit=1
+    )
+    if not rows:
+        raise Mistake(
+            "record", f"no {view.dataset} record '{view.record}' in this place", "go back to the list"
+        )
+    values = dict(zip(names, rows[0], strict=True))
+    places = place_names(view)
     facts: list[tuple[str, str]] = []
     moments: list[tuple[datetime | date, str, str]] = []
     for field in known.fields:
@@ -152,10 +159,3 @@ def _time(value: datetime | date) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     return value.isoformat()
-
-
-def _names(view: View) -> dict[str, str]:
-    found = view.version.rows(
-        "select code, case when $lang = 'zh' then name_zh else name_en end from places", {"lang": view.lang}
-    )
-    return {str(code): str(name) for code, name in found}

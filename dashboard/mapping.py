@@ -7,21 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-
-from warehouse.query import query
-from warehouse.version import Version
+from itertools import pairwise
 
 from dashboard.blocks import Map, Shape
+from dashboard.names import place_names
 from dashboard.view import View
+from warehouse.catalogue import Level
 from warehouse.period import Period
+from warehouse.query import query
 from warehouse.result import Value
+from warehouse.scope import tree_of
 from warehouse.text import Text
+from warehouse.version import Version
 
 HIGH_Z = 4.0
 """Standard deviations above the expected count at which a grid is ringed. With 1,326 grids compared at once
 a bound of 4 lets about 0.04 false alarms through by chance (Bonferroni on the normal approximation of a
 Poisson count)."""
 HIGH_COUNT = 10
+HIGH_RATIO = 2.0
 RECENT_DAYS = 90
 RISING = 1.5
 
@@ -43,7 +47,7 @@ class Grid:
 
     @property
     def marked(self) -> bool:
-        return self.z > HIGH_Z and self.cases >= HIGH_COUNT
+        return self.z > HIGH_Z and self.cases >= HIGH_COUNT and self.ratio >= HIGH_RATIO
 
     @property
     def rising(self) -> bool:
@@ -68,16 +72,15 @@ def grid_cases(view: View, period: Period) -> list[Grid]:
     for cell in query(view.version, view.viewer, ["cases_reported"], view.scope.code, spans, by="grid"):
         if isinstance(cell.result, Value):
             found[cell.period][cell.place] = cell.result.value
+    names = place_names(view)
     exposure = {
-        str(code): (str(name), int(households))
-        for code, name, households in view.version.rows(
-            "select g.code, case when $lang = 'zh' then g.name_zh else g.name_en end, g.households "
-            "from places g where g.level = 'grid' and g.households > 0",
-            {"lang": view.lang},
+        str(code): (names[str(code)], int(households))
+        for code, households in view.version.rows(
+            "select code, households from places where level = 'grid' and households > 0"
         )
     }
     counts = found[period]
-    inside = [code for code in exposure if _inside(view, code)]
+    inside = [p.code for p in tree_of(view.version).at_level(view.scope, "grid") if p.code in exposure]
     households = sum(exposure[code][1] for code in inside)
     total = sum(counts.get(code, 0.0) for code in inside)
     overall = total / households if households else 0.0
@@ -104,10 +107,6 @@ def grid_cases(view: View, period: Period) -> list[Grid]:
     return out
 
 
-def _inside(view: View, code: str) -> bool:
-    return any(code.startswith(prefix) for prefix in view.scope.prefixes)
-
-
 def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int) -> Map:
     """The grids of the scope in five classes of equal count by rate; the first `rings` marked ones numbered."""
     rates = sorted(g.rate for g in grids)
@@ -130,22 +129,19 @@ def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int) -> Ma
         for g in grids
         if g.code in shapes
     )
-    child = "township" if view.scope.level in ("province", "city", "county") else "village"
+    tree = tree_of(view.version)
+    bordering: Level = "township" if view.scope.level in ("province", "city", "county") else "village"
+    inside = [p.code for p in tree.at_level(view.scope, bordering)] or [
+        code for code, _ in view.scope.parents
+    ]
+    names = place_names(view)
     outlines = tuple(
-        Shape(str(code), str(name), shapes[str(code)], None, "", address=(("scope", str(code)),))
-        for code, name in view.version.rows(
-            "select code, case when $lang = 'zh' then name_zh else name_en end from places "
-            "where level = $level order by code",
-            {"lang": view.lang, "level": child},
-        )
-        if str(code) in shapes and (_inside(view, str(code)) or view.scope.code.startswith(str(code)))
+        Shape(code, names[code], shapes[code], None, "", address=(("scope", code),))
+        for code in inside
+        if code in shapes
     )
     edges = [f"{b:.1f}" for b in breaks]
-    classes = (
-        (f"< {edges[0]}", *(f"{a}–{b}" for a, b in zip(edges, edges[1:], strict=False)), f"≥ {edges[-1]}")
-        if edges
-        else ()
-    )
+    classes = (f"< {edges[0]}", *(f"{a}–{b}" for a, b in pairwise(edges)), f"≥ {edges[-1]}") if edges else ()
     return Map(
         title=title,
         shapes=cells,
@@ -156,19 +152,10 @@ def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int) -> Ma
     )
 
 
-_by_version: dict[tuple[str, str], dict[str, tuple[Ring, ...]]] = {}
-
-
 def geometry(version: Version) -> dict[str, tuple[Ring, ...]]:
-    """The schematic polygons by place code, in the map's coordinates; parsed once per data version."""
-    key = (str(version.folder), version.id)
-    found = _by_version.get(key)
-    if found is None:
-        rows = version.rows("select code, shape from places where shape is not null order by code")
-        found = _parsed(tuple((str(code), str(shape)) for code, shape in rows))
-        _by_version.clear()
-        _by_version[key] = found
-    return found
+    """The schematic polygons by place code, in the map's coordinates; parsed once while they do not change."""
+    rows = version.rows("select code, shape from places where shape is not null order by code")
+    return _parsed(tuple((str(code), str(shape)) for code, shape in rows))
 
 
 @lru_cache(maxsize=2)

@@ -7,6 +7,7 @@ the same page.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from dashboard.web.draw import Pen, page
 from dashboard.web.markup import Markup, join
 from dashboard.web.pane import href, pane, style
 from dashboard.web.screen import Link, bar, calm, heading, mistaken
-from dashboard.web.wall import Clock, wall, wall_data, wall_style
+from dashboard.web.wall import Clock, WallData, trouble, wall, wall_data, wall_style
 from dashboard.web.words import WORDS
 from warehouse.layout import read_pointer
 from warehouse.mistake import Mistake
@@ -32,6 +33,7 @@ from warehouse.text import LANGS, Lang
 from warehouse.version import current
 from warehouse.viewer import Viewer
 
+LOG = logging.getLogger(__name__)
 BEAT_SECONDS = 3
 WAIT_SECONDS = 2
 FIRST = next(page.name for page in PAGES if not page.wall)
@@ -40,7 +42,7 @@ FIRST = next(page.name for page in PAGES if not page.wall)
 def run() -> None:
     """One run of the script: choose the page of the address and show it."""
     lang = _lang()
-    st.set_page_config(page_title=WORDS["center"][lang], layout="wide", initial_sidebar_state="collapsed")
+    st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
     try:
         site = load_site(Path(os.environ.get("NERVE_SITE", "demo-site")))
     except Mistake as mistake:
@@ -68,7 +70,8 @@ def run() -> None:
 
 def show_fault(fault: Exception) -> bool:
     """Say calmly that a page failed; the log has the details. True: nothing else is shown of it."""
-    _alone(calm("fault", "fault_more", type(fault).__name__), _lang())
+    lang = _lang()
+    _alone(calm("fault", "fault_more", type(fault).__name__, href(FIRST, {"lang": lang})), lang)
     return True
 
 
@@ -273,21 +276,27 @@ def _wall(one: Page, site: Site) -> None:
 
     @st.fragment(run_every=BEAT_SECONDS)
     def beat() -> None:
-        if read_pointer(site) is None:
-            wall(None)
-            return
-        view = _view(site)
-        wall(
-            wall_data(
-                build(one, view),
-                f"{site.name[view.lang]}{'' if view.lang == 'zh' else ' · '}{WORDS['center'][view.lang]}",
-                view.lang,
-                Clock(site.now(), site.as_of is not None),
-                time.time(),
-            )
-        )
+        wall(_beat(one, site))
 
+    beat()
+
+
+def _beat(one: Page, site: Site) -> WallData | None:
+    """The wall's next beat; None while nothing is published. A failure never takes the wall down: it keeps
+    what it shows and says so itself when no new figures come."""
+    if read_pointer(site) is None:
+        return None
     try:
-        beat()
+        view = _view(site)
+        return wall_data(
+            build(one, view),
+            f"{site.name[view.lang]}{'' if view.lang == 'zh' else ' · '}{WORDS['center'][view.lang]}",
+            view.lang,
+            Clock(site.now(), site.as_of is not None),
+            time.time(),
+        )
     except Mistake as mistake:
-        _alone(mistaken(mistake, href(one.name, {"lang": _lang()})), _lang())
+        return trouble(str(mistake))
+    except Exception as fault:
+        LOG.exception("the wall's beat failed")
+        return trouble(type(fault).__name__)

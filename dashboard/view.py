@@ -9,14 +9,13 @@ from datetime import date, datetime, timedelta
 from threading import Lock
 from typing import Literal, cast, get_args
 
-from warehouse.scope import Scope, clip
-from warehouse.version import Version
-
 from dashboard.blocks import Block, Sheet
 from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
+from warehouse.scope import Scope, clip
 from warehouse.site import Site
 from warehouse.text import LANGS, Lang, Text
+from warehouse.version import Version
 from warehouse.viewer import Viewer
 
 Compare = Literal["both", "previous", "year", "none"]

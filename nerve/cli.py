@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,15 +19,14 @@ from dashboard.printing.register import register
 from dashboard.view import build, view_of
 from nerve import demo as demo_job
 from nerve.server import serve as serve_job
-from pipelines.load import load_once
-from pipelines.run import locked, run
+from pipelines.run import load as load_inbox
+from pipelines.run import run
 from warehouse.catalogue import catalogue
 from warehouse.mistake import Mistake
 from warehouse.period import Period
 from warehouse.query import query
 from warehouse.result import Value, status_of
 from warehouse.site import load_site
-from warehouse.store import Store
 from warehouse.version import current
 from warehouse.viewer import Viewer
 
@@ -54,6 +51,15 @@ def main() -> None:
     except Mistake as mistake:
         print(f"nerve: {mistake}", file=sys.stderr)
         raise SystemExit(2) from None
+    except Exception as fault:
+        if os.environ.get("NERVE_TRACE"):
+            raise
+        print(
+            f"nerve: a fault of ours: {type(fault).__name__}: {fault} "
+            "(nothing was published; set NERVE_TRACE=1 to see where, and report it)".replace("\n", " "),
+            file=sys.stderr,
+        )
+        raise SystemExit(1) from None
 
 
 @app.command()
@@ -76,10 +82,10 @@ def demo(
 def load(site: SiteOption = DEFAULT_SITE) -> None:
     """Load what lies in the inbox, publish one version, and say what was kept and what was not."""
     found = load_site(site)
-    with locked(found), Store.open(found) as store:
-        loaded = load_once(found, store)
+    loaded = load_inbox(found, lambda name, number, total: print(f"{number}/{total} {name}", file=sys.stderr))
     for one in loaded:
-        print(one)
+        line = f"{one.file}: {one.status}, {one.read} read = {one.kept} kept + {one.quarantined} quarantined"
+        print(line + (f"; {one.reason}" if one.reason else ""))
     if not loaded:
         print(f"nothing to load in {found.inbox}")
 
@@ -87,10 +93,7 @@ def load(site: SiteOption = DEFAULT_SITE) -> None:
 @app.command("run")
 def run_loader(site: SiteOption = DEFAULT_SITE) -> None:
     """Watch the inbox and load for as long as the process lives."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    run(load_site(site), stop)
+    run(load_site(site))
 
 
 @app.command()
@@ -146,7 +149,9 @@ def status(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None
 
 @app.command()
 def value(
-    measure: Annotated[str, typer.Argument(help="A measure's name, such as closing_rate or hours_to_close:p90.")],
+    measure: Annotated[
+        str, typer.Argument(help="A measure's name, such as closing_rate or hours_to_close:p90.")
+    ],
     site: SiteOption = DEFAULT_SITE,
     scope: Annotated[str | None, typer.Option(help="Place or group code (default: the site's home).")] = None,
     start: Annotated[str | None, typer.Option("--from", help="First day, 2026-01-01.")] = None,
@@ -228,7 +233,7 @@ def report(
             "compare": compare,
         },
     )
-    pdf = render_pdf(build(chosen, view), found.name[view.lang], made=version.made_at)
+    pdf = render_pdf(build(chosen, view), found.name[view.lang], made=version.made_at.replace(microsecond=0))
     write_pdf(out, pdf)
     entry = register(
         found,

@@ -21,11 +21,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from nerve.server import command, environment, require_free
 from pipelines.demo import write_demo
 from pipelines.demo.feed import feed
-from pipelines.load import load_once
-from pipelines.run import locked
+from pipelines.run import load
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site, load_site
-from warehouse.store import Store
 
 ADDRESS = "127.0.0.1"
 SCALES = ("full", "small")
@@ -65,8 +63,8 @@ def demo(
         if serve:
             require_free(port or site.port, ADDRESS)
         loading = progress.add_task("load, check, publish", total=1.0)
-        with locked(site), Store.open(site) as store:
-            loaded = load_once(site, store, progress=_shown(progress, loading, "load"))
+        shown = _shown(progress, loading, "load")
+        loaded = load(site, lambda name, number, total: shown(name, (number - 1) / total))
         progress.update(loading, completed=1.0)
     console.print(
         f"{len(loaded)} files, {sum(one.read for one in loaded):,} rows read, "
@@ -95,14 +93,14 @@ def _serve(site: Site, seed: int, port: int, console: Console) -> None:
     children: list[subprocess.Popen[bytes]] = []
     feeding = threading.Thread(target=feed, args=(site, seed, stop), daemon=True)
     try:
-        children.append(
-            _child([sys.executable, "-m", "nerve.cli", "run", "--site", str(site.folder)], site)
-        )
+        children.append(_child([sys.executable, "-m", "nerve.cli", "run", "--site", str(site.folder)], site))
         children.append(_child(command(port, ADDRESS), site))
         feeding.start()
         url = f"http://{ADDRESS}:{port}"
         if _answers(url, children[1], stop):
-            console.print(f"\n[bold]{url}/wall[/bold]  wall\n[bold]{url}/overview[/bold]  pages\nCtrl-C stops everything")
+            console.print(
+                f"\n[bold]{url}/wall[/bold]  wall\n[bold]{url}/overview[/bold]  pages\nCtrl-C stops everything"
+            )
         while not stop.wait(0.5):
             for child in children:
                 if child.poll() is not None:

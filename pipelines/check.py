@@ -34,14 +34,11 @@ MACROS = (
     """create or replace temp macro plain_time(x) as
             case when strlen(x) = length(x) then replace(replace(x, '/', '-'), 'T', ' ')
             else rtrim(replace(translate(x, '年月/日号T时点分秒', '---   :::'), '  ', ' '), ' :') end""",
-    """create or replace temp macro parse_time(x) as case
+    """create or replace temp macro as_time(x) as case
             when contains(x, '-') then try_strptime(x, [
                 '%Y-%m-%d %H:%M:%S', '%Y-%m-%d %H:%M', '%Y-%m-%d', '%Y-%m-%d%H:%M', '%Y-%m-%d %H:%M:%S.%f'])
             when contains(x, '.') then try_strptime(x, ['%Y.%m.%d', '%Y.%m.%d %H:%M', '%Y.%m.%d %H:%M:%S'])
             when length(x) in (8, 14) then try_strptime(x, ['%Y%m%d', '%Y%m%d%H%M%S']) end""",
-    # Two-digit years and slips of the pen are not dates of our time.
-    """create or replace temp macro as_time(x) as case
-            when year(parse_time(plain_time(x))) between 1900 and 2199 then parse_time(plain_time(x)) end""",
     r"""create or replace temp macro as_int(x) as case
             when regexp_full_match(x, '[+-]?(\d{1,18}|\d{1,3}(,\d{3}){1,5})(\.0+)?')
             then try_cast(split_part(replace(x, ',', ''), '.', 1) as bigint)
@@ -107,8 +104,6 @@ def _clean(raw: Raw, contract: Contract, connection: duckdb.DuckDBPyConnection) 
             said = _bind(bound, f"constant_{name}", rule.constant)
         elif name in raw.columns:
             said = f"coalesce({', '.join(f'bare({column})' for column in raw.columns[name])})"
-            if rule.type != "text" and not _looked_up(rule):
-                said = f"narrow({said})"
             if rule.empty:
                 words = _bind(bound, f"empty_{name}", [word(text) for text in rule.empty])
                 said = f"case when not list_contains({words}, lower({said})) then {said} end"
@@ -116,6 +111,10 @@ def _clean(raw: Raw, contract: Contract, connection: duckdb.DuckDBPyConnection) 
             said = "cast(null as varchar)"
         if rule.default is not None and rule.privacy != "drop":
             said = f"coalesce({said}, {_bind(bound, f'default_{name}', rule.default)})"
+        if rule.type != "text" and not _looked_up(rule):
+            said = f"narrow({said})"
+        if rule.type in ("date", "time"):
+            said = f"plain_time({said})"
         columns.append(f"case when _fault is null then {said} end as x_{name}")
     connection.execute(
         f"create or replace temp table incoming_clean as select _row, _line, _fault, {', '.join(columns)} "  # noqa: S608
@@ -232,6 +231,9 @@ def _judge(contract: Contract, connection: duckdb.DuckDBPyConnection, now: datet
             failures.append((f"refers:{name}", f"({wrong}) or ({name} is not null and {outside})"))
         elif rule.choices:
             failures.append((f"choice:{name}", wrong))
+        elif rule.type in ("date", "time"):
+            # Two-digit years and slips of the pen are not dates of our time.
+            failures.append((f"type:{name}", f"({wrong}) or year({name}) not between 1900 and 2199"))
         elif rule.type not in ("code", "text"):
             failures.append((f"type:{name}", wrong))
         if rule.pattern is not None:

@@ -441,6 +441,7 @@ PROTECTED = frozenset(
         "rating_participation",
         "satisfaction_rate",
         "visit_coverage",
+        "needs_followed_up_rate",
         "petitions_registered",
     }
 )
@@ -452,9 +453,14 @@ BY_VILLAGE = frozenset(
         "meetings_held_rate",
         "items_on_time_rate",
         "overdue_items",
+        "patrol_completion",
+        "issues_per_100_patrol_hours",
+        "visit_coverage",
+        "needs_followed_up_rate",
     }
 )
-"""Measures whose records belong to a village: they say nothing of a grid."""
+"""Measures that say nothing of a grid: their records belong to a village, or they are about people at work,
+of whom villages and teams are the finest level."""
 
 
 class Oracle:
@@ -643,7 +649,7 @@ def _sum(measure: str, facts: Sequence[Fact]) -> Answer:
     if name in COUNTS:
         return Answer(n, n)
     d = sum(fact.d for fact in facts)
-    return Answer(n / d if d else None, n, d)
+    return Answer(PER.get(name, 1) * n / d if d else None, n, d)
 
 
 # --- definitions: cases ----------------------------------------------------------------------------------
@@ -712,14 +718,25 @@ def _took(
     return facts
 
 
-def _overdue_cases(oracle: Oracle, as_of: datetime) -> Iterator[Fact]:
+def _open(oracle: Oracle, as_of: datetime) -> Iterator[tuple[Row, datetime]]:
+    """Cases still open whose clock runs, with their due time."""
     for case in oracle.seen("cases", as_of):
         due = due_of(case)
-        closed = case["closed_at"] is not None or case["cancelled_at"] is not None
-        if case["due_at"] is None or due is None or closed or case["status"] == "not_accepted":
-            continue
-        if due < as_of:
-            yield Fact(case["place"], due, n=1, row=case)
+        over = case["closed_at"] or case["cancelled_at"] or case["status"] == "not_accepted"
+        suspended = case["suspended_from"] is not None and case["suspended_to"] is None
+        if case["due_at"] is not None and due is not None and not over and not suspended:
+            yield case, due
+
+
+def _overdue_cases(oracle: Oracle, as_of: datetime) -> Iterator[Fact]:
+    return (Fact(case["place"], due, n=1, row=case) for case, due in _open(oracle, as_of) if due < as_of)
+
+
+def _due_soon(oracle: Oracle, as_of: datetime) -> Iterator[Fact]:
+    soon = as_of + timedelta(hours=72)
+    return (
+        Fact(case["place"], due, n=1, row=case) for case, due in _open(oracle, as_of) if as_of <= due <= soon
+    )
 
 
 # --- definitions: petitions, ratings ---------------------------------------------------------------------
@@ -807,7 +824,7 @@ def _visit_coverage(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
     visited: dict[tuple[str, datetime], set[str]] = {}
     for visit in visits:
         grid = oracle.at_level(visit["place"], "grid")
-        if grid is not None:
+        if grid is not None and visit["result"] != "absent":
             month = visit["visited_at"].replace(day=1, hour=0, minute=0, second=0, microsecond=0)
             visited.setdefault((grid, month), set()).add(visit["household_key"])
     for start, following in _months(min(visit["visited_at"] for visit in visits), cutoff):
@@ -837,10 +854,50 @@ def _agreed(item: Row) -> bool:
     return bool(item["status"] != "cancelled")
 
 
+def due_end(item: Row) -> datetime:
+    """When an item's due time is over: a date without an hour means the end of that day."""
+    due: datetime = item["due_at"]
+    return due + DAY if due == datetime(due.year, due.month, due.day) else due
+
+
+def _items_on_time(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for item in oracle.seen("work_items", cutoff):
+        if _agreed(item):
+            done, end = item["done_at"], due_end(item)
+            yield Fact(
+                item["place"], item["due_at"], n=done is not None and done <= end, d=1, ripe=end, row=item
+            )
+
+
 def _overdue_items(oracle: Oracle, as_of: datetime) -> Iterator[Fact]:
     for item in oracle.seen("work_items", as_of):
-        if item["done_at"] is None and _agreed(item) and item["due_at"] < as_of:
+        if item["done_at"] is None and _agreed(item) and due_end(item) < as_of:
             yield Fact(item["place"], item["due_at"], n=1, row=item)
+
+
+# --- definitions: patrols, turn-outs, needs --------------------------------------------------------------
+
+
+def _issues_per_hour(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for row in oracle.seen("patrols", cutoff):
+        if row["started_at"] is not None and row["ended_at"] is not None:
+            hours = (row["ended_at"] - row["started_at"]).total_seconds() / 3600
+            yield Fact(row["place"], row["started_at"], n=row["issues"] or 0, d=hours, row=row)
+
+
+def _arrived(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for row in oracle.seen("responses", cutoff):
+        if row["dispatched_at"] is not None:
+            limit = row["alarm_at"] + timedelta(minutes=15)
+            in_time = row["arrived_at"] is not None and row["arrived_at"] <= limit
+            yield Fact(row["place"], row["alarm_at"], n=in_time, d=1, ripe=limit, row=row)
+
+
+def _needs(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for row in oracle.seen("visits", cutoff):
+        yield Fact(
+            row["place"], row["visited_at"], n=row["needs_closed"] or 0, d=row["needs_noted"] or 0, row=row
+        )
 
 
 def _always(row: Row) -> bool:
@@ -876,31 +933,23 @@ DATED: dict[str, Callable[[Oracle, datetime], Iterator[Fact]]] = {
     "satisfaction_rate": _satisfaction,
     "visit_coverage": _visit_coverage,
     "patrol_completion": _each("patrols", "planned_end", _always, _has("started_at", "ended_at")),
-    "arrived_in_15_minutes": _each(
-        "responses",
-        "alarm_at",
-        _has("dispatched_at"),
-        lambda one: (
-            one["arrived_at"] is not None and one["arrived_at"] <= one["alarm_at"] + timedelta(minutes=15)
-        ),
-    ),
+    "arrived_in_15_minutes": _arrived,
     "minutes_to_arrive": _took("responses", "alarm_at", "arrived_at", "alarm_at", 60, _always),
     "minutes_to_control": _took("responses", "alarm_at", "controlled_at", "alarm_at", 60, _always),
     "meeting_item_completion": _each("work_items", "held_at", _agreed, _has("done_at")),
     "meetings_held": _each("meetings", "held_at", _always, _always),
     "meetings_held_rate": _meetings_held_rate,
-    "items_on_time_rate": _each(
-        "work_items",
-        "due_at",
-        _agreed,
-        lambda item: item["done_at"] is not None and item["done_at"] <= item["due_at"],
-    ),
+    "items_on_time_rate": _items_on_time,
+    "issues_per_100_patrol_hours": _issues_per_hour,
+    "needs_followed_up_rate": _needs,
 }
 """Measures dated by their records."""
 AS_OF: dict[str, Callable[[Oracle, datetime], Iterator[Fact]]] = {
     "overdue_open_cases": _overdue_cases,
+    "due_soon_cases": _due_soon,
     "overdue_items": _overdue_items,
 }
 """Measures of a moment: the end of the period, or the cut-off where that comes first."""
 COUNTS = frozenset({"cases_reported", "petitions_registered", "meetings_held", *AS_OF})
+PER = {"issues_per_100_patrol_hours": 100}
 SIZED = frozenset({"hours_to_close", "minutes_to_arrive", "minutes_to_control"})

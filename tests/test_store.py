@@ -8,13 +8,14 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_store import CASE_HEADER, CASES, CASES_MART, PLACES, TREE, load, small_site, small_store
+from tiny import CASE_HEADER, CASES, CASES_MART, PLACES, TREE, load, tiny_site, tiny_store
 
 from warehouse import layout
 from warehouse.dataset import Field
@@ -50,7 +51,7 @@ def mart_and_recount(store: Store) -> tuple[list[object], list[object]]:
 
 
 def test_a_batch_accounts_for_every_row_it_read(tmp_path: Path) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         applied = load(store, FIRST, bad=[(4, "c4,??", ["refers:place", "required:updated"])])
         assert applied == Applied(batch=1, read=4, kept=3, quarantined=1, new=3, changed=0, stale=0)
         store.publish()
@@ -61,7 +62,7 @@ def test_a_batch_accounts_for_every_row_it_read(tmp_path: Path) -> None:
 
 
 def test_a_file_whose_rows_do_not_add_up_is_not_loaded(tmp_path: Path) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST)
         store.connection.execute("create or replace temp table good as from rec_cases")
         batch = Batch("cases", Text(zh="", en=""), CASES, "b.csv", "b", 9, "good", "bad", None, 24)
@@ -72,7 +73,7 @@ def test_a_file_whose_rows_do_not_add_up_is_not_loaded(tmp_path: Path) -> None:
 
 
 def test_a_refused_file_is_accounted_and_may_be_tried_again(tmp_path: Path) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         refused = Batch("cases", CASES.label, CASES, "x.csv", "x", 0, "", "", "no header row", 24)
         assert store.apply(refused).read == 0
         assert not store.seen("cases", "x")
@@ -82,7 +83,7 @@ def test_a_refused_file_is_accounted_and_may_be_tried_again(tmp_path: Path) -> N
 
 
 def test_the_same_file_twice_is_seen_and_changes_nothing(tmp_path: Path) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST, sha256="one")
         assert store.seen("cases", "one")
         assert not store.seen("other", "one")
@@ -95,7 +96,7 @@ def test_the_same_file_twice_is_seen_and_changes_nothing(tmp_path: Path) -> None
 def test_of_a_key_twice_in_a_file_the_later_update_wins_and_at_equal_times_the_later_row(
     tmp_path: Path,
 ) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         applied = load(
             store,
             """
@@ -111,7 +112,7 @@ def test_of_a_key_twice_in_a_file_the_later_update_wins_and_at_equal_times_the_l
 
 
 def test_an_older_row_is_logged_but_not_applied(tmp_path: Path) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST)
         late = load(store, CASE_HEADER + "c2 | G9 | 01-04 | | | 01-05")
         assert (late.new, late.changed, late.stale) == (0, 0, 1)
@@ -123,7 +124,7 @@ def test_an_older_row_is_logged_but_not_applied(tmp_path: Path) -> None:
 
 
 def test_the_log_holds_the_row_that_was_replaced(tmp_path: Path) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST)
         load(store, CASE_HEADER + "c1 | G1 | 01-03 | 01-10 | 01-12 | 01-12")
         log = store.connection.execute(
@@ -134,7 +135,7 @@ def test_the_log_holds_the_row_that_was_replaced(tmp_path: Path) -> None:
 
 def test_a_tombstone_removes_and_an_older_row_does_not_bring_back(tmp_path: Path) -> None:
     gone = "id | updated | gone\nc1 | 03-01 | x"
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST)
         store.publish()
         assert load(store, gone).changed == 1
@@ -161,7 +162,7 @@ def test_whatever_the_order_and_the_split_into_batches_the_latest_update_stands(
     publish = data.draw(st.lists(st.booleans(), min_size=5, max_size=5))
     latest = {case: (day, gone) for case, day, gone in sorted(chosen)}
     expected = {case: f"G{day}" for case, (day, gone) in latest.items() if not gone}
-    with small_store(small_site(tmp_path_factory.mktemp("orders"))) as store:
+    with tiny_store(tiny_site(tmp_path_factory.mktemp("orders"))) as store:
         edges = [0, *cuts, len(chosen)]
         for start, end, out in zip(edges, edges[1:], publish, strict=False):
             lines = [
@@ -193,13 +194,13 @@ def test_undoing_a_batch_leaves_what_would_be_had_it_never_come(
             f"{case} | G{g} | 01-01 | 01-05 | | 02-0{day}" for case, day, g in rows
         )
 
-    with small_store(small_site(tmp_path_factory.mktemp("undone"))) as store:
+    with tiny_store(tiny_site(tmp_path_factory.mktemp("undone"))) as store:
         for rows in batches:
             load(store, table(rows))
         store.publish()
         for number in data.draw(st.permutations(sorted(undone))):
             store.undo(number)
-        with small_store(small_site(tmp_path_factory.mktemp("never"))) as oracle:
+        with tiny_store(tiny_site(tmp_path_factory.mktemp("never"))) as oracle:
             load(oracle, CASE_HEADER + "z | G1 | 01-01 | | | 01-01")
             for number, rows in enumerate(batches, start=1):
                 if number not in undone:
@@ -215,7 +216,7 @@ def test_undoing_a_batch_leaves_what_would_be_had_it_never_come(
 
 
 def test_an_undone_file_may_be_loaded_again_and_leaves_the_account(tmp_path: Path) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST, sha256="one", bad=[(4, "c4", ["refers:place"])])
         store.undo(1)
         assert not store.seen("cases", "one")
@@ -229,21 +230,21 @@ def test_an_undone_file_may_be_loaded_again_and_leaves_the_account(tmp_path: Pat
 
 
 def test_a_mart_holds_only_what_is_ripe_at_the_cutoff_and_ripens_with_the_clock(tmp_path: Path) -> None:
-    early = small_site(tmp_path, datetime(2024, 1, 10, 12))
+    early = tiny_site(tmp_path, datetime(2024, 1, 10, 12))
     closing = "select sum(closed__n), sum(closed__d) from cases_month"
-    with small_store(early) as store:
+    with tiny_store(early) as store:
         load(store, FIRST)
         store.publish()
         assert current(early).rows(closing) == [(0, 1)]
-    later = small_site(tmp_path, datetime(2024, 1, 12))
-    with small_store(later) as store:
+    later = tiny_site(tmp_path, datetime(2024, 1, 12))
+    with tiny_store(later) as store:
         assert store.publish() is not None
         assert current(later).rows(closing) == [(1, 2)]
         assert store.publish() is None
 
 
 def test_day_marts_are_by_township_and_month_marts_by_recorded_place(tmp_path: Path) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         load(store, TREE, PLACES)
         load(store, FIRST + "c4   | K     | 01-03    |       |        | 01-03")
         store.publish()
@@ -266,7 +267,7 @@ def test_day_marts_are_by_township_and_month_marts_by_recorded_place(tmp_path: P
 
 
 def test_a_moved_grid_takes_its_days_along_to_the_other_township(tmp_path: Path) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         load(store, TREE, PLACES)
         load(store, FIRST)
         store.publish()
@@ -280,7 +281,7 @@ def test_a_field_added_later_is_null_in_the_rows_before(tmp_path: Path) -> None:
     wider = CASES.model_copy(
         update={"fields": (*CASES.fields, Field(name="tier", type="code", label=Text(zh="层级", en="Tier")))}
     )
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST)
         store.publish()
         load(store, CASE_HEADER.strip() + " | tier\nc4 | G1 | 03-01 | | | 03-01 | village", wider)
@@ -292,28 +293,27 @@ def test_a_field_added_later_is_null_in_the_rows_before(tmp_path: Path) -> None:
 def test_what_two_sources_deliver_is_united(tmp_path: Path) -> None:
     mine = CASES.model_copy(update={"mapped": ("id", "place")})
     theirs = CASES.model_copy(update={"mapped": ("id", "closed")})
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST, mine, source="hotline")
         load(store, FIRST, theirs, source="grid_workers")
         assert store.datasets["cases"].mapped == ("id", "place", "closed")
 
 
 def test_a_mart_defined_otherwise_is_counted_anew(tmp_path: Path) -> None:
-    site = small_site(tmp_path)
-    with small_store(site) as store:
+    site = tiny_site(tmp_path)
+    with tiny_store(site) as store:
         load(store, FIRST)
         store.publish()
-    part = CASES_MART.parts[0]
-    doubled = CASES_MART.__class__(
-        **{**vars(CASES_MART), "parts": (part.__class__(part.at, part.matures, 0, (("reported__n", "2"),)),)}
-    )
+    first, *others = CASES_MART.parts
+    twice = replace(first, expressions=(("reported__n", "2"),))
+    doubled = replace(CASES_MART, parts=(twice, *others))
     with Store.open(site, marts=[doubled], models=[]) as store:
         assert store.publish() is not None
         assert current(site).rows("select sum(reported__n) from cases_month") == [(6,)]
 
 
 def test_nothing_new_publishes_nothing(tmp_path: Path) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         assert store.publish() is None
         load(store, FIRST)
         assert store.publish() == "v000001"
@@ -324,7 +324,7 @@ def test_many_deltas_are_merged_and_folding_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("warehouse.store.DELTAS", 3)
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST)
         store.publish()
         for day in range(1, 10):
@@ -341,7 +341,7 @@ def test_many_deltas_are_merged_and_folding_leaves_none(
 
 
 def test_collecting_removes_old_versions_and_only_files_nobody_needs(tmp_path: Path) -> None:
-    with small_store(small_site(tmp_path)) as store:
+    with tiny_store(tiny_site(tmp_path)) as store:
         for day in range(1, 9):
             load(store, CASE_HEADER + f"c1 | G{day} | 01-01 | | | 03-0{day}")
             store.publish()
@@ -361,8 +361,8 @@ def test_collecting_removes_old_versions_and_only_files_nobody_needs(tmp_path: P
 
 
 def test_what_a_killed_publish_left_is_removed_at_open(tmp_path: Path) -> None:
-    site = small_site(tmp_path)
-    with small_store(site) as store:
+    site = tiny_site(tmp_path)
+    with tiny_store(site) as store:
         load(store, FIRST)
         store.publish()
     half = layout.versions(site) / "v000002"
@@ -370,7 +370,7 @@ def test_what_a_killed_publish_left_is_removed_at_open(tmp_path: Path) -> None:
     (half / "marts.duckdb").write_bytes(b"half")
     stray = site.warehouse / "records" / "cases" / "v000002-delta.parquet"
     stray.write_bytes(b"half")
-    with small_store(site) as store:
+    with tiny_store(site) as store:
         assert not half.exists()
         assert not stray.exists()
         load(store, CASE_HEADER + "c9 | G1 | 01-01 | | | 03-01")
@@ -378,57 +378,57 @@ def test_what_a_killed_publish_left_is_removed_at_open(tmp_path: Path) -> None:
 
 
 def test_a_damaged_version_is_replaced_by_a_whole_one(tmp_path: Path) -> None:
-    site = small_site(tmp_path)
-    with small_store(site) as store:
+    site = tiny_site(tmp_path)
+    with tiny_store(site) as store:
         load(store, FIRST)
         store.publish()
     layout.marts(site, "v000001").write_bytes(b"broken")
     with pytest.raises(Mistake, match="run 'nerve load'"):
         current(site)
-    with small_store(site) as store:
+    with tiny_store(site) as store:
         assert store.publish() == "v000002"
     assert current(site).rows("select count(*) from cases") == [(3,)]
 
 
 def test_a_database_made_anew_publishes_its_own_records_beside_the_old_versions(tmp_path: Path) -> None:
-    site = small_site(tmp_path)
-    with small_store(site) as store:
+    site = tiny_site(tmp_path)
+    with tiny_store(site) as store:
         load(store, FIRST)
         store.publish()
     layout.loader(site).unlink()
-    with small_store(site) as store:
+    with tiny_store(site) as store:
         load(store, CASE_HEADER + "c9 | G1 | 01-01 | | | 03-01")
         assert store.publish() == "v000002"
     assert current(site).rows("select id from cases") == [("c9",)]
 
 
 def test_a_newer_loader_database_is_refused(tmp_path: Path) -> None:
-    site = small_site(tmp_path)
-    with small_store(site) as store:
+    site = tiny_site(tmp_path)
+    with tiny_store(site) as store:
         store.connection.execute("update meta set schema_number = 99")
     with pytest.raises(Mistake, match=r"loader\.duckdb: schema 99 is newer than this program's 1 \(install"):
-        small_store(site)
+        tiny_store(site)
 
 
 def test_a_newer_published_version_is_refused_by_the_loader(tmp_path: Path) -> None:
-    site = small_site(tmp_path)
-    with small_store(site) as store:
+    site = tiny_site(tmp_path)
+    with tiny_store(site) as store:
         load(store, FIRST)
         store.publish()
     path = layout.manifest(site, "v000001")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_number": 99}))
     with pytest.raises(Mistake, match=r"manifest\.json: schema 99 is newer"):
-        small_store(site)
+        tiny_store(site)
 
 
 def test_a_second_loader_is_turned_away(tmp_path: Path) -> None:
-    site = small_site(tmp_path)
+    site = tiny_site(tmp_path)
     program = (
-        "import sys\nfrom pathlib import Path\nfrom small_store import small_site, small_store\n"
+        "import sys\nfrom pathlib import Path\nfrom tiny import tiny_site, tiny_store\n"
         "from warehouse.mistake import Mistake\n"
-        "try:\n    small_store(small_site(Path(sys.argv[1])))\nexcept Mistake as mistake:\n    print(mistake)\n"
+        "try:\n    tiny_store(tiny_site(Path(sys.argv[1])))\nexcept Mistake as mistake:\n    print(mistake)\n"
     )
-    with small_store(site):
+    with tiny_store(site):
         done = subprocess.run(
             [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, env=_environment()
         )
@@ -438,8 +438,8 @@ def test_a_second_loader_is_turned_away(tmp_path: Path) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from small_store import CASE_HEADER, load, small_site, small_store
-with small_store(small_site(Path(sys.argv[1]))) as store:
+from tiny import CASE_HEADER, load, tiny_site, tiny_store
+with tiny_store(tiny_site(Path(sys.argv[1]))) as store:
     print("ready", flush=True)
     for number in range(int(sys.argv[2])):
         if store.seen("cases", str(number)):
@@ -476,7 +476,7 @@ def test_nothing_is_lost_or_doubled_when_the_loader_is_killed_again_and_again(tm
         finally:
             child.stdout.close()
     assert kills > 0
-    site = small_site(tmp_path)
+    site = tiny_site(tmp_path)
     version = current(site)
     expected = {f"c{number % 7}": f"G{number % 3}" for number in range(batches)}
     expected |= {f"n{number}": "G1" for number in range(batches)}
@@ -486,7 +486,7 @@ def test_nothing_is_lost_or_doubled_when_the_loader_is_killed_again_and_again(tm
     ]
     assert version.sources[0].files == batches
     assert version.sources[0].kept == 2 * batches
-    with small_store(site) as store:
+    with tiny_store(site) as store:
         kept, counted = mart_and_recount(store)
         assert kept == counted
         assert store.connection.execute("select count(*) from log_cases where _kind = 'in'").fetchall() == [

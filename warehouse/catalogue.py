@@ -123,13 +123,13 @@ class Model:
         """The model's SQL with other relations (names or parenthesised selects) in place of its datasets."""
 
         def put(match: re.Match[str]) -> str:
-            name = match.group(2)
+            word, name, alias = match.groups()
             relation = relations.get(name)
             if name not in self.reads or relation is None:
                 return match.group(0)
-            return f"{match.group(1)} {relation}" + ("" if relation == name else f" as {name}")
+            return f"{word} {relation}{alias or f' as {name}'}"
 
-        return re.sub(r"\b(from|join)\s+([a-z_]+)\b(?:\s+as\s+\2\b)?", put, self.sql)
+        return re.sub(r"\b(from|join)\s+([a-z_]+)\b(\s+as\s+[a-z_]+\b)?", put, self.sql)
 
 
 @dataclass(frozen=True)

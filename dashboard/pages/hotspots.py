@@ -60,10 +60,10 @@ def build(view: View) -> tuple[Block, ...]:
         Note(
             view.text("口径说明", "Definitions"),
             text=view.text(
-                "图为示意图,不是实测边界。按每百户件数比较;件数比按户数应有的件数高出 4 个标准差以上(且不少于 10 件)的网格才圈出。"
+                "图为示意图,不是实测边界。按每百户件数比较;件数达到按户数应有件数的 2 倍以上、高出 4 个标准差以上且不少于 10 件的网格才圈出。"
                 "“新升”指近 90 天的日均件数是此前的 1.5 倍以上。用于补服务,不用于“盯人”。",
                 "The map is schematic, not surveyed boundaries. Grids are compared per 100 households; one is ringed only when "
-                "its cases exceed what its households would give by more than 4 standard deviations (and are 10 or more). "
+                "its cases are at least twice what its households would give, by more than 4 standard deviations, and 10 or more. "
                 "“Rising” means that cases a day in the last 90 days are at least 1.5 times those before. "
                 "For sending help, not for watching people.",
             ),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from warehouse.catalogue import catalogue
-from warehouse.query import query
-
 from dashboard.blocks import Block, Column, Note, Row, Table, Tiles
 from dashboard.figures import choice_labels, counts, definitions, lamp, number, ranking, status, tiles, trend
 from dashboard.lists import overdue_items, record
 from dashboard.view import Page, View
+from warehouse.catalogue import catalogue
+from warehouse.query import query
 from warehouse.result import Result, Value
 from warehouse.text import Text
 
 HEADLINE = (
     "meeting_item_completion", "meetings_held", "meetings_held_rate", "items_on_time_rate", "overdue_items",
 )  # fmt: skip
+
+LISTED = 15
+"""Owners shown, those with most items first."""
 
 
 def build(view: View) -> tuple[Block, ...]:
@@ -106,7 +108,7 @@ def _by(view: View, dimension: str, heading: str, title: str, labels: dict[str, 
             Column(view.text("按期", "On time"), "right"),
             Column(view.text("逾期", "Overdue"), "right"),
         ),
-        rows=tuple(rows),
+        rows=tuple(rows[:LISTED]),
         total=len(rows),
         empty=view.text("本期无议定事项。", "No items agreed in this period."),
     )

@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from warehouse.catalogue import catalogue
-from warehouse.listing import latest
-from warehouse.query import query
-
 from dashboard.blocks import Block, Column, Feed, FeedItem, Row, Series, Table, Tile, Tiles, Trend
 from dashboard.figures import axis, choice_labels, number, plotted, ranking, tiles
 from dashboard.freshness import freshness
 from dashboard.mapping import Grid, grid_cases, grid_map
+from dashboard.names import place_names
 from dashboard.view import Page, View
+from warehouse.catalogue import catalogue
+from warehouse.latest import latest
 from warehouse.period import Period
+from warehouse.query import query
 from warehouse.result import Value
 from warehouse.text import Text
 
@@ -86,7 +86,9 @@ def _hours(view: View, day: Period) -> Trend:
     for hour in range(24):
         if lines[yesterday][hour] is None:
             lines[yesterday][hour], texts[yesterday][hour] = 0.0, "0"
-        if hour <= view.cutoff.hour and lines[day][hour] is None:
+        if hour > view.cutoff.hour:
+            lines[day][hour], texts[day][hour] = None, ""
+        elif lines[day][hour] is None:
             lines[day][hour], texts[day][hour] = 0.0, "0"
     return Trend(
         title=view.text("今日逐时上报", "Cases by the hour"),
@@ -130,13 +132,7 @@ def _alerts(view: View, grids: list[Grid]) -> Feed:
             ((c.result.value, c.place) for c in cells if isinstance(c.result, Value) and c.result.value > 0),
             reverse=True,
         )
-        names = {
-            str(code): str(name)
-            for code, name in view.version.rows(
-                "select code, case when $lang = 'zh' then name_zh else name_en end from places where level = $level",
-                {"lang": view.lang, "level": view.scope.child_level},
-            )
-        }
+        names = place_names(view)
         for value, place in ranked[:2]:
             items.append(
                 FeedItem(
@@ -164,7 +160,7 @@ def _latest(view: View) -> Feed:
                 f"{row.at:%H:%M:%S}",
                 name[view.lang],
                 (categories[row.category][view.lang] if row.category in categories else row.category)
-                + " · " + row.grid[view.lang],
+                + " · " + row.place[view.lang],
                 states[row.status][view.lang] if row.status in states else row.status,
                 "good" if closed else "near" if row.status in ("reported", "accepted", "filed") else "neutral",
             )

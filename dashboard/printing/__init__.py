@@ -13,7 +13,7 @@ import math
 import tempfile
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timezone
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -29,9 +29,11 @@ __all__ = ["Entry", "entries", "register", "render_pdf", "versions_in_use", "wri
 PRINTED_ROWS = 200
 """Rows of a table on paper; the rest is in the workbook, and the page says so."""
 NAME_LIMIT = 90
-"""Width of a name (a Chinese character counts two) where there is no room to wrap it: running heads, tiles, bars, legends."""
-TITLE_LIMIT = 300
-"""Width of the page's and the place's name in the banner."""
+"""Width of a name (a Chinese character counts two) where there is no room to wrap it: tiles, bars, legends."""
+TITLE_LIMIT = 160
+"""Width of the banner and of a block's title."""
+REMARK_LIMIT = 800
+"""Width of a sentence or note, which must stay on the page of its chart."""
 
 WORDS: dict[str, Text] = {
     "period": Text(zh="统计时段", en="Period"),
@@ -67,7 +69,6 @@ WORDS: dict[str, Text] = {
     "time": Text(zh="时间", en="Time"),
     "place": Text(zh="地点", en="Place"),
     "matter": Text(zh="事项", en="Matter"),
-    "attention": Text(zh="请注意", en="Please note"),
     "chart": Text(zh="图表：", en="Chart: "),
 }
 
@@ -77,7 +78,8 @@ def render_pdf(sheet: Sheet, site_name: str, *, made: datetime) -> bytes:
 
     `made` is the time of the data version, not of printing, so that a version always gives the same bytes;
     without a zone it is written as UTC. Tables with `printed=False` are named and left out; of longer tables
-    the first `PRINTED_ROWS` rows are printed. Names longer than `NAME_LIMIT` end in "…" where they cannot wrap.
+    the first `PRINTED_ROWS` rows are printed. What is longer than its `…_LIMIT` ends in "…"; cells and definitions
+    are printed whole.
     """
     lang: Lang = "zh" if sheet.lang == "zh" else "en"
     data = json.dumps(_data(sheet, site_name, lang), ensure_ascii=False, allow_nan=False)
@@ -88,13 +90,19 @@ def render_pdf(sheet: Sheet, site_name: str, *, made: datetime) -> bytes:
             sys_inputs={"data": data},
             format="pdf",
             pdf_standards=["a-2a", "ua-1"],
-            timestamp=made if made.tzinfo else made.replace(tzinfo=UTC),
+            timestamp=_stamp(made),
         )
     assert isinstance(pdf, bytes)
     return pdf
 
 
 _LOCK = threading.Lock()
+
+
+def _stamp(made: datetime) -> datetime:
+    """Whole seconds at a fixed offset, which is all the typesetter takes."""
+    offset = made.utcoffset()
+    return made.replace(microsecond=0, tzinfo=UTC if offset is None else timezone(offset))
 
 
 @functools.cache
@@ -126,8 +134,8 @@ def _data(sheet: Sheet, site_name: str, lang: Lang) -> dict[str, Any]:
     data: dict[str, Any] = {
         "lang": lang,
         "site": shortened(site_name, NAME_LIMIT),
-        "title": shortened(sheet.title, TITLE_LIMIT),
-        "place": shortened(sheet.place, TITLE_LIMIT),
+        "title": sheet.title,
+        "place": sheet.place,
         "short_title": shortened(sheet.title, 22),
         "short_place": shortened(sheet.place, 30),
         "short_site": shortened(site_name, 40),
@@ -241,15 +249,20 @@ def _middle(rings: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, floa
 
 
 _KEPT = frozenset({"kind", "lamp", "mark", "align", "tone"})
-_SHORT = frozenset({"label", "name", "counts", "status", "unit", "state"})
 _DROPPED = frozenset({"address", "passport"})
+_LIMITS = {
+    **dict.fromkeys(("label", "labels", "classes", "name", "counts", "target", "status", "unit"), NAME_LIMIT),
+    **dict.fromkeys(("state", "legend", "period", "compare", "cutoff", "version"), NAME_LIMIT),
+    **dict.fromkeys(("title", "place"), TITLE_LIMIT),
+    **dict.fromkeys(("sentence", "note"), REMARK_LIMIT),
+}
 
 
 def _clean(value: Any, name: str = "") -> Any:
-    """Every text printable (and short where it cannot wrap), every number that is not finite a gap."""
+    """Every text printable, cut to the limit of its field; every number that is not finite a gap."""
     match value:
         case str():
-            return printable(shortened(value, NAME_LIMIT) if name in _SHORT else value)
+            return printable(shortened(value, _LIMITS[name]) if name in _LIMITS else value)
         case float() if not math.isfinite(value):
             return None
         case dict():

@@ -27,8 +27,8 @@ from warehouse.text import Lang
 ASSETS = Path(__file__).parent / "assets"
 MAP_WIDTH, MAP_HEIGHT, MAP_FONT = 900.0, 560.0, 15.0
 """The map's box in the wall's own pixels (1920 × 1080)."""
-LATEST, ALERTS = 9, 4
-"""Rows that fit their panels."""
+LATEST, ALERTS = 10, 4
+"""Rows sent at most; the panel shows those that fit."""
 
 WallData = dict[str, Any]
 """What the element receives: plain JSON, every text final and unescaped (it is set as text, never as markup)."""
@@ -59,6 +59,11 @@ def wall_data(sheet: Sheet, title: str, lang: Lang, clock: Clock, beat: float) -
         "beat": beat,
         "base": base(),
     }
+
+
+def trouble(line: str) -> WallData:
+    """A beat without figures: the wall keeps the last ones, or shows this line if it never had any."""
+    return {"trouble": line, "base": base()}
 
 
 def wall(data: WallData | None) -> None:

@@ -24,9 +24,14 @@ from pipelines.demo.mosaic import ring_text
 from pipelines.demo.petitions import make_petitions, make_surveys
 from pipelines.demo.table import Columns, Life, take
 from warehouse.mistake import Mistake, nearest
+from warehouse.text import Text
 
 TIMEZONE = "Asia/Shanghai"
 PLACES = {"dongan": "431122"}
+NOTICE = Text(
+    zh="数据为演示合成数据,按公开总量校准,非真实记录。",
+    en="Synthetic demo data calibrated to published totals; not real records.",
+)
 OPEN_KEPT = {"cases": 300, "petitions": 120, "work_items": 150}
 """How many open records of each dataset are noted for the live feed to close."""
 
@@ -77,7 +82,12 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ("kind", "不明"),
         ("response_id", ""),
     ),
-    "meetings": (("held_at", "待定"), ("place", "431122999001"), ("meeting_id", ""), ("held_at", "2025-13-45")),
+    "meetings": (
+        ("held_at", "待定"),
+        ("place", "431122999001"),
+        ("meeting_id", ""),
+        ("held_at", "2025-13-45"),
+    ),
     "work_items": (
         ("held_at", "2025-13-45"),
         ("place", "431122999001"),
@@ -142,13 +152,13 @@ def write_demo(
     inbox = folder / "inbox"
     inbox.mkdir(parents=True, exist_ok=True)
     _clear_earlier(folder)
-    forms.aside(folder / "site.toml", lambda p: _write_text(p, _site_toml(window.now if frozen else None)))
+    forms.write_aside(folder / "site.toml", _site_toml(window.now if frozen else None).encode())
 
     tell("places", 0.0)
     ground = make_ground(scale)
     nature = character(ground, seed)
     desk = _Desk(inbox, window, seed, {}, {}, [], {})
-    forms.aside(inbox / "区划网格.csv", lambda p: _write_text(p, "\ufeff" + _places_csv(ground)))
+    forms.write_aside(inbox / "区划网格.csv", _places_csv(ground).encode("utf-8-sig"))
     desk.files.append("区划网格.csv")
     desk.records["places"] = 1 + len(ground.townships) + len(ground.villages) + len(ground.grid_code)
 
@@ -186,9 +196,10 @@ def write_demo(
         hotspots=tuple(ground.grid_code[g] for g in nature.hot.tolist()),
         emerging=ground.grid_code[nature.emerging],
     )
-    forms.aside(folder / "demo_open.json", lambda p: _write_text(p, json.dumps(desk.open, ensure_ascii=False)))
-    report = json.dumps(asdict(summary), ensure_ascii=False, indent=1, default=str) + "\n"
-    forms.aside(folder / "demo.json", lambda p: _write_text(p, report))
+    left = json.dumps(desk.open, ensure_ascii=False).encode()
+    forms.write_aside(folder / "demo_open.json", left)
+    report = json.dumps(asdict(summary), ensure_ascii=False, indent=1, default=str).encode() + b"\n"
+    forms.write_aside(folder / "demo.json", report)
     tell("done", 1.0)
     return summary
 
@@ -204,10 +215,6 @@ class _Desk:
     dirt: dict[str, int]
     files: list[str]
     open: dict[str, list[dict[str, Any]]]
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_bytes(text.encode())
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -238,8 +245,7 @@ def _site_toml(as_of: datetime | None) -> str:
         'home = "431122"',
         f'timezone = "{TIMEZONE}"',
         "synthetic = true",
-        'notice = { zh = "数据为演示合成数据,按公开总量校准,非真实记录。", '
-        'en = "Synthetic demo data calibrated to published totals; not real records." }',
+        f'notice = {{ zh = "{NOTICE.zh}", en = "{NOTICE.en}" }}',
     ]
     if as_of is not None:
         lines.append(f"as_of = {as_of.isoformat(sep=' ')}")
@@ -252,15 +258,17 @@ def _places_csv(ground: Ground) -> str:
     words = forms.wording("places")
     level = {code: spelling[0] for code, spelling in words.spellings["level"].items()}
     kind = {code: spelling[0] for code, spelling in words.spellings["kind"].items()}
-    fields = ("code", "parent", "level", "name_zh", "name_en", "kind", "households", "households_to_visit")
-    fields += ("valid_from", "shape", "updated_at")
+    fields = ["code", "parent", "level", "name_zh", "name_en", "kind", "households", "households_to_visit"]
+    fields += ["valid_from", "shape", "updated_at"]
     rows = [(ground.county, "", "county", shapes.county)]
     rows += [(t, t.parent, "township", s) for t, s in zip(ground.townships, shapes.townships, strict=True)]
     rows += [(v, v.parent, "village", s) for v, s in zip(ground.villages, shapes.villages, strict=True)]
     lines = [",".join(words.headings[name] for name in fields)]
-    tail = "2023-01-01,\"{}\",2024-01-01 00:00:00"
+    tail = '2023-01-01,"{}",2024-01-01 00:00:00'
     for here, parent, at, ring in rows:
-        lines.append(f"{here.code},{parent},{level[at]},{here.zh},{here.en},,,,{tail.format(ring_text(ring))}")
+        lines.append(
+            f"{here.code},{parent},{level[at]},{here.zh},{here.en},,,,{tail.format(ring_text(ring))}"
+        )
     for i, code in enumerate(ground.grid_code):
         village, n = ground.villages[ground.village_of[i]], ground.ordinal[i]
         lines.append(
@@ -280,7 +288,12 @@ def _period(times: Times, unit: str) -> tuple[Ints, list[str]]:
     for b in range(first, int(block.max()) + 1):
         year, at = 1970 + b * size // 12, b * size % 12
         labels.append(
-            {"M": f"{year}{at + 1:02d}", "Q": f"{year}Q{at // 3 + 1}", "H": f"{year}H{at // 6 + 1}", "Y": f"{year}"}[unit]
+            {
+                "M": f"{year}{at + 1:02d}",
+                "Q": f"{year}Q{at // 3 + 1}",
+                "H": f"{year}H{at // 6 + 1}",
+                "Y": f"{year}",
+            }[unit]
         )
     return block - first, labels
 
@@ -298,8 +311,10 @@ def _prepare(desk: _Desk, life: Life, unit: str) -> tuple[Columns, Sheets, list[
 
 
 def _note_open(desk: _Desk, life: Life, now: Columns, ended: str) -> None:
-    """Note some open records in full for the feed, those that wait longest left out, so that due ones close."""
-    waiting = np.flatnonzero(np.isnat(now[ended]) & ~np.isin(now["status"], ["cancelled", "not_accepted", "withdrawn"]))
+    """Note the latest open records in full, for the feed to close."""
+    waiting = np.flatnonzero(
+        np.isnat(now[ended]) & ~np.isin(now["status"], ["cancelled", "not_accepted", "withdrawn"])
+    )
     chosen = take(now, waiting[-OPEN_KEPT[life.dataset] :])
     fields = {
         name: forms.seconds_text(values, "T") if values.dtype.kind == "M" else values.tolist()
@@ -313,7 +328,9 @@ def _csv(desk: _Desk, life: Life, unit: str, pattern: str, encoding: str, end: s
     now, sheets, labels = _prepare(desk, life, unit)
     if life.dataset == "cases":
         _note_open(desk, life, now, "closed_at")
-    texts = forms.text_columns(life.dataset, sheets, stream(desk.seed, f"form {life.dataset}") if mixed else None)
+    texts = forms.text_columns(
+        life.dataset, sheets, stream(desk.seed, f"form {life.dataset}") if mixed else None
+    )
     for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
         data = forms.csv_bytes(texts, first, last, encoding, end)
         _put(desk, pattern.format(label), data)
@@ -329,10 +346,7 @@ def _ndjson(desk: _Desk, life: Life, pattern: str) -> None:
 def _parquet(desk: _Desk, life: Life) -> None:
     _, sheets, labels = _prepare(desk, life, "H")
     for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
-        table = forms.parquet_table(sheets, first, last)
-        name = f"走访_{label}.parquet"
-        forms.aside(desk.inbox / name, lambda p, table=table: forms.write_parquet(p, table))  # type: ignore[misc]
-        desk.files.append(name)
+        _put(desk, f"走访_{label}.parquet", forms.parquet_bytes(forms.parquet_table(sheets, first, last)))
 
 
 def _ledgers(desk: _Desk, life: Life, unit: str, pattern: str) -> Columns:
@@ -344,16 +358,16 @@ def _ledgers(desk: _Desk, life: Life, unit: str, pattern: str) -> Columns:
         _note_open(desk, life, now, "done_at")
     rng = stream(desk.seed, f"form {life.dataset}")
     for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
-        path = desk.inbox / pattern.format(label)
-        part = path.with_name(f".{path.name}.part")
-        forms.write_ledger(part, life.dataset, sheets, first, last, desk.window.until, rng)
-        part.replace(path)
-        desk.files.append(path.name)
+        _put(
+            desk,
+            pattern.format(label),
+            forms.ledger_bytes(life.dataset, sheets, first, last, desk.window.until, rng),
+        )
     return now
 
 
 def _put(desk: _Desk, name: str, data: bytes) -> None:
-    forms.aside(desk.inbox / name, lambda p: p.write_bytes(data) and None)  # type: ignore[func-returns-value]
+    forms.write_aside(desk.inbox / name, data)
     desk.files.append(name)
 
 

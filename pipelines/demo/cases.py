@@ -6,7 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.demo.days import OFFICE, UNKNOWN, Floats, Ints, Times, Window, hours, minute, moments, serials, stream
+from pipelines.demo.days import (
+    OFFICE,
+    UNKNOWN,
+    Floats,
+    Ints,
+    Times,
+    Window,
+    hours,
+    later,
+    minute,
+    moments,
+    serials,
+    stream,
+)
 from pipelines.demo.ground import Ground
 from pipelines.demo.table import Columns, Life, drawn, known, latest, texts
 
@@ -28,12 +41,48 @@ CATEGORIES = list(SUBCATEGORIES)
 SHARE = (0.24, 0.14, 0.16, 0.09, 0.17, 0.06, 0.02, 0.08, 0.025, 0.015)
 SEASON: dict[str, tuple[float, ...]] = {
     "safety": (1.5, 1.4, 1.0, 1.1, 1.2, 1.5, 1.6, 1.3, 0.9, 1.0, 1.2, 1.5),  # winter fire, summer flood
-    "environment": (0.8, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.2, 1.2, 1.5, 1.2, 0.8),  # straw burning after harvest
+    "environment": (
+        0.8,
+        0.8,
+        0.9,
+        1.0,
+        1.1,
+        1.2,
+        1.3,
+        1.2,
+        1.2,
+        1.5,
+        1.2,
+        0.8,
+    ),  # straw burning after harvest
     "rural": (0.7, 0.9, 1.5, 1.6, 1.3, 0.9, 0.9, 0.9, 1.4, 1.5, 1.0, 0.8),  # sowing and harvest
-    "disputes": (1.5, 1.4, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 1.0, 1.0, 1.0, 1.3),  # people come home for the festival
+    "disputes": (
+        1.5,
+        1.4,
+        0.9,
+        0.9,
+        0.9,
+        0.9,
+        0.9,
+        0.9,
+        1.0,
+        1.0,
+        1.0,
+        1.3,
+    ),  # people come home for the festival
     "emergency": (1.1, 1.0, 1.0, 1.2, 1.4, 1.8, 1.8, 1.4, 0.9, 0.9, 1.0, 1.1),
 }
-CHANNELS = ["grid_worker", "hotline", "online", "patrol", "resident", "sensor", "assigned", "visit", "mailbox"]
+CHANNELS = [
+    "grid_worker",
+    "hotline",
+    "online",
+    "patrol",
+    "resident",
+    "sensor",
+    "assigned",
+    "visit",
+    "mailbox",
+]
 CHANNEL_SHARE = [0.46, 0.17, 0.12, 0.09, 0.08, 0.03, 0.02, 0.02, 0.01]
 TIERS = ["grid", "village", "township", "county"]
 TIER_SHARE = [0.30, 0.34, 0.26, 0.10]
@@ -71,20 +120,28 @@ def character(ground: Ground, seed: int) -> Character:
     quality = np.clip(rng.normal(0.3, 0.5, towns), -0.6, 1.2)
     slow = rng.choice(towns, max(1, towns // 7), replace=False)
     quality[slow] = -1.9
-    rate = rng.lognormal(0.0, 0.22, towns)[ground.grid_township] * rng.lognormal(-0.03, 0.25, len(ground.grid_code))
-    rate *= np.array([1.15 if v.en.endswith("Community") else 0.97 for v in ground.villages])[ground.village_of]
+    rate = rng.lognormal(0.0, 0.16, towns)[ground.grid_township] * rng.lognormal(
+        -0.02, 0.2, len(ground.grid_code)
+    )
+    rate *= np.array([1.15 if v.en.endswith("Community") else 0.97 for v in ground.villages])[
+        ground.village_of
+    ]
     usual = np.flatnonzero((np.array(ground.kind) == "comprehensive") & (ground.households >= 110))
     count = 6 if len(ground.grid_code) > 200 else 3
     chosen: list[int] = []
     for grid in rng.permutation(usual).tolist():
         town = ground.grid_township[grid]
         alike = sum(bool(ground.grid_township[g] == town) for g in chosen)
-        if alike < (1 if towns > count else 2) and all(ground.village_of[g] != ground.village_of[grid] for g in chosen):
+        if alike < (1 if towns > count else 2) and all(
+            ground.village_of[g] != ground.village_of[grid] for g in chosen
+        ):
             chosen.append(grid)
         if len(chosen) == count:
             break
     rate[chosen] = 1.0
-    return Character(quality, rate / np.average(rate, weights=ground.households), np.array(chosen[1:]), chosen[0])
+    return Character(
+        quality, rate / np.average(rate, weights=ground.households), np.array(chosen[1:]), chosen[0]
+    )
 
 
 def make_cases(ground: Ground, nature: Character, window: Window, seed: int) -> Life:
@@ -93,7 +150,7 @@ def make_cases(ground: Ground, nature: Character, window: Window, seed: int) -> 
     busy = window.busy((1.0, 0.95, 1.02, 1.03, 1.02, 1.06, 1.08, 1.02, 1.0, 1.04, 1.0, 1.0), 0.72, 0.45, 0.6)
     busy = busy / busy.mean() * np.linspace(0.94, 1.06, len(busy))
     expected = np.outer(ground.households * nature.rate * CASES_PER_HOUSEHOLD_DAY, busy)
-    expected[nature.hot] *= 4.2
+    expected[nature.hot] *= 4.6
     recent = window.days >= np.datetime64(window.until, "D") - 90
     expected[nature.emerging] *= np.where(recent, 4.8, 0.9)
     count = rng.poisson(expected)
@@ -150,7 +207,9 @@ def make_cases(ground: Ground, nature: Character, window: Window, seed: int) -> 
     closed = np.where(night & (earlier > filed + np.timedelta64(1, "h")) & ~pause, earlier, closed)
     closed = np.maximum(minute(closed), filed + np.timedelta64(300, "s"))
     dispatched = np.where(dispatched < closed, dispatched, UNKNOWN)
-    resolved = np.maximum(minute(closed - hours(np.minimum(rng.lognormal(0.6, 0.7, n), limit * share * 0.3))), filed)
+    resolved = np.maximum(
+        minute(closed - hours(np.minimum(rng.lognormal(0.6, 0.7, n), limit * share * 0.3))), filed
+    )
     forgotten = rng.random(n) < 0.0008
     cancelled_at = minute(filed + hours(rng.uniform(0.5, 30, n)))
     cancelled = (rng.random(n) < 0.009) & (cancelled_at < closed) & ~pause & ~refused
@@ -178,7 +237,7 @@ def make_cases(ground: Ground, nature: Character, window: Window, seed: int) -> 
         "channel": drawn(CHANNELS, CHANNEL_SHARE, n, rng),
         "unit": unit,
         "matter_key": np.char.add("M", key[root].astype(str)).astype(object),
-        "_text": texts([f"{s}问题,请核实处理。" for s in SUBCATEGORIES_FLAT])[_flat(category, spread)],
+        "_text": texts([f"{s}问题。请核实处理。" for s in SUBCATEGORIES_FLAT])[_flat(category, spread)],
         "reported_at": reported,
         "filed_at": filed,
         "dispatched_at": dispatched,
@@ -214,7 +273,9 @@ def _categories(month: Ints, rng: np.random.Generator) -> Ints:
     draw = rng.random(len(month))
     category = np.empty(len(month), dtype=np.int64)
     for m in range(1, 13):
-        share = np.array([s * SEASON.get(c, (1.0,) * 12)[m - 1] for c, s in zip(CATEGORIES, SHARE, strict=True)])
+        share = np.array(
+            [s * SEASON.get(c, (1.0,) * 12)[m - 1] for c, s in zip(CATEGORIES, SHARE, strict=True)]
+        )
         own = month == m
         category[own] = np.searchsorted(np.cumsum(share / share.sum())[:-1], draw[own], side="right")
     return category
@@ -238,17 +299,16 @@ def case_state(life: Columns, at: Times) -> Columns:
         )
     }
     has = {name: ~np.isnat(values) for name, values in times.items()}
-    quarter = np.timedelta64(6, "h")
-    sent_back = (life["returned"] > 0) & has["dispatched_at"] & (life["dispatched_at"] + quarter <= at)
-    redone = (life["reworked"] > 0) & has["resolved_at"] & (life["resolved_at"] + np.timedelta64(600, "s") <= at)
+    sent_back = (life["returned"] > 0) & has["dispatched_at"] & (later(life["dispatched_at"], 6) <= at)
+    redone = (life["reworked"] > 0) & has["resolved_at"] & (later(life["resolved_at"], 1 / 6) <= at)
     redone |= (life["reworked"] > 0) & has["closed_at"]
     status = np.full(len(at), "reported", dtype=object)
     for mask, word in (
         (has["filed_at"], "filed"),
         (has["dispatched_at"], "dispatched"),
-        (has["dispatched_at"] & (life["dispatched_at"] + np.timedelta64(1, "h") <= at), "signed"),
-        (has["dispatched_at"] & (life["dispatched_at"] + np.timedelta64(3, "h") <= at), "handling"),
-        (sent_back & (life["dispatched_at"] + 3 * quarter > at), "returned"),
+        (has["dispatched_at"] & (later(life["dispatched_at"], 1) <= at), "signed"),
+        (has["dispatched_at"] & (later(life["dispatched_at"], 3) <= at), "handling"),
+        (sent_back & (later(life["dispatched_at"], 18) > at), "returned"),
         (has["_extended_at"], "extended"),
         (has["suspended_from"] & ~has["suspended_to"], "suspended"),
         (has["resolved_at"], "resolved"),

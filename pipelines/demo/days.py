@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Times = NDArray[np.datetime64]
+Spans = NDArray[np.timedelta64]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -104,12 +105,17 @@ def moments(days: Times, hours: tuple[float, ...], rng: np.random.Generator) -> 
     share = np.array(hours, dtype=np.float64)
     hour = rng.choice(24, len(days), p=share / share.sum())
     second = hour * 3600 + rng.integers(0, 3600, len(days))
-    return days.astype("datetime64[s]") + second.astype("timedelta64[s]")
+    return np.asarray(days.astype("datetime64[s]") + second.astype("timedelta64[s]"))
 
 
-def hours(amount: Floats) -> Times:
+def hours(amount: Floats) -> Spans:
     """Hours as a span of whole seconds."""
     return np.round(amount * 3600).astype(np.int64).astype("timedelta64[s]")
+
+
+def later(times: Times, amount: Floats | float) -> Times:
+    """The times that many hours on."""
+    return np.asarray(times + hours(np.asarray(amount, dtype=np.float64)))
 
 
 def minute(times: Times) -> Times:
@@ -128,6 +134,7 @@ def serials(born: Times, prefix: str, width: int) -> NDArray[np.object_]:
     number[order] = np.arange(len(born)) - start + 1
     written = np.datetime_as_string(day).tolist()
     keys = [
-        f"{prefix}{d[:4]}{d[5:7]}{d[8:10]}{n:0{width}d}" for d, n in zip(written, number.tolist(), strict=True)
+        f"{prefix}{d[:4]}{d[5:7]}{d[8:10]}{n:0{width}d}"
+        for d, n in zip(written, number.tolist(), strict=True)
     ]
     return np.array(keys, dtype=object)

@@ -69,7 +69,9 @@ def scatter(
     position[corrected] += np.where(file[corrected] == last, 0.2, n)
     earlier = np.concatenate([corrected, disordered])
     age = (updated[earlier] - born[earlier]).astype(np.int64)
-    moment = born[earlier] + (age * rng.uniform(0.25, 0.75, len(earlier))).astype(np.int64).astype("timedelta64[s]")
+    moment = born[earlier] + (age * rng.uniform(0.25, 0.75, len(earlier))).astype(np.int64).astype(
+        "timedelta64[s]"
+    )
     older = life.at(rows[earlier], moment)
     older_file = np.concatenate([file[corrected], np.minimum(file[disordered] + 1, last)])
     older_at = np.concatenate([corrected - 0.1, disordered + 0.3]).astype(np.float64)

@@ -5,7 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.demo.cases import Character
-from pipelines.demo.days import ALARMS, UNKNOWN, VISITING, Floats, Ints, Times, Window, hours, minute, moments, serials, stream
+from pipelines.demo.days import (
+    ALARMS,
+    UNKNOWN,
+    VISITING,
+    Floats,
+    Ints,
+    Times,
+    Window,
+    hours,
+    later,
+    minute,
+    moments,
+    serials,
+    stream,
+)
 from pipelines.demo.ground import Ground
 from pipelines.demo.table import Columns, Life, drawn, known, latest, take, texts
 
@@ -48,9 +62,7 @@ def make_visits(ground: Ground, nature: Character, window: Window, seed: int) ->
     result = drawn(["normal", "need", "absent", "declined"], [0.883, 0.085, 0.022, 0.010], n, rng)
     noted = np.where(result == "need", rng.integers(1, 3, n), 0)
     solved = np.where(rng.random(n) < 0.93, noted, 0)
-    keys = [
-        f"H{ground.grid_code[g]}{h:03d}" for g, h in zip(grid.tolist(), household.tolist(), strict=True)
-    ]
+    keys = [f"H{ground.grid_code[g]}{h:03d}" for g, h in zip(grid.tolist(), household.tolist(), strict=True)]
     columns: Columns = {
         "visit_id": serials(visited, "ZF", 5),
         "place": texts(ground.grid_code)[grid],
@@ -91,14 +103,14 @@ def make_patrols(ground: Ground, nature: Character, window: Window, seed: int) -
     shift = drawn(["day", "night", "all_day"], [0.43, 0.54, 0.03], n, rng)
     hour = np.where(shift == "night", rng.choice([19, 20, 21, 22], n), rng.choice([8, 9, 14, 15], n))
     hour = np.where(shift == "all_day", 8, hour)
-    start = window.days[day].astype("datetime64[s]") + hours(hour.astype(np.float64))
+    start = later(window.days[day].astype("datetime64[s]"), hour.astype(np.float64))
     length = np.where(shift == "all_day", 12.0, rng.choice([2.0, 3.0, 4.0], n))
-    end = start + hours(length)
+    end = later(start, length)
     level = np.clip(0.94 + 0.018 * nature.quality[ground.grid_township[grid]], 0.8, 0.99)
     done = rng.random(n) < level
     late = rng.normal(0.0, 0.12, n)
-    started = np.where(done, minute(start + hours(late)), UNKNOWN)
-    ended = np.where(done, minute(end + hours(rng.normal(-0.05, 0.15, n))), UNKNOWN)
+    started = np.where(done, minute(later(start, late)), UNKNOWN)
+    ended = np.where(done, minute(later(end, rng.normal(-0.05, 0.15, n))), UNKNOWN)
     rate = np.where(np.isin(grid, np.append(nature.hot, nature.emerging)), 0.4, 0.11)
     columns: Columns = {
         "patrol_id": serials(start, "XL", 4),
@@ -150,7 +162,7 @@ def make_responses(ground: Ground, nature: Character, window: Window, seed: int)
     alarm = moments(window.days[day], ALARMS, rng)
     kind = texts(ALARM_KINDS)[_kinds(window.month_of_day[day], rng.random(n))]
     remote = rng.permutation(len(ground.villages)) % 5 == 0
-    usual = np.where(remote[ground.village_of[grid]], 10.3, 8.1) * np.exp(
+    usual = np.where(remote[ground.village_of[grid]], 10.8, 8.5) * np.exp(
         -0.07 * nature.quality[ground.grid_township[grid]]
     )
     out = rng.uniform(0.4, 2.2, n)

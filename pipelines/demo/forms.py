@@ -6,13 +6,15 @@ not read: the first heading of each field, a class by its Chinese label or one o
 
 from __future__ import annotations
 
+import io
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,11 @@ def wording(dataset: str) -> Wording:
     fields: dict[str, Any] = contract["fields"]
     return Wording(
         {name: spec["from"][0] for name, spec in fields.items()},
-        {name: {c["code"]: _spellings(c) for c in spec["choices"]} for name, spec in fields.items() if "choices" in spec},
+        {
+            name: {c["code"]: _spellings(c) for c in spec["choices"]}
+            for name, spec in fields.items()
+            if "choices" in spec
+        },
     )
 
 
@@ -120,7 +126,9 @@ def text_columns(
         elif name in words.spellings and name != "rating":
             texts = spelled(dataset, name, values, rng)
         elif name == "rating":
-            texts = [words.spellings[name][v][0] if v in words.spellings[name] else v for v in values.tolist()]
+            texts = [
+                words.spellings[name][v][0] if v in words.spellings[name] else v for v in values.tolist()
+            ]
         else:
             texts = [str(v) for v in values.tolist()]
         for row, raw in sheets.raw.get(name, {}).items():
@@ -129,17 +137,17 @@ def text_columns(
     return out
 
 
-def aside(path: Path, write: Callable[[Path], None]) -> None:
+def write_aside(path: Path, data: bytes) -> None:
     """Write under a hidden name, then give the file its name: a reader never sees half a file."""
     part = path.with_name(f".{path.name}.part")
-    write(part)
+    part.write_bytes(data)
     part.replace(path)
 
 
 def slices(sheets: Sheets, count: int) -> Iterator[tuple[int, int]]:
     """First and past-last row of each file."""
     edges = np.searchsorted(sheets.file, np.arange(count + 1)).tolist()
-    yield from zip(edges[:-1], edges[1:], strict=True)
+    yield from pairwise(edges)
 
 
 def csv_bytes(columns: dict[str, list[str]], first: int, last: int, encoding: str, end: str) -> bytes:
@@ -158,17 +166,18 @@ def ndjson_bytes(columns: dict[str, list[str]], first: int, last: int) -> bytes:
     ).encode()
 
 
-def write_ledger(
-    path: Path, dataset: str, sheets: Sheets, first: int, last: int, made: date, rng: np.random.Generator
-) -> None:
+def ledger_bytes(
+    dataset: str, sheets: Sheets, first: int, last: int, made: date, rng: np.random.Generator
+) -> bytes:
     """An XLSX ledger: merged title, a line with the date, headings, rows, a line of totals.
 
     Times are date cells, one in seven a text; the workbook's own dates are fixed, so that bytes repeat.
     """
     words = wording(dataset)
     headings = ["序号", *(words.headings[name] for name in sheets.columns)]
+    memory = io.BytesIO()
     with xlsxwriter.Workbook(
-        str(path), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+        memory, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     ) as book:
         book.set_properties({"title": TITLES[dataset], "created": datetime(made.year, made.month, made.day)})  # noqa: DTZ001
         sheet = book.add_worksheet("台账")
@@ -198,6 +207,7 @@ def write_ledger(
                 sheet.write_number(end, column, int(values[first:last].sum()), head)
             elif name == "title":
                 sheet.write_string(end, column, f"共{last - first}项", head)
+    return memory.getvalue()
 
 
 def _ledger_cells(
@@ -225,7 +235,7 @@ def _ledger_cells(
 
 def parquet_table(sheets: Sheets, first: int, last: int) -> pa.Table:
     """Typed columns under their English names; codes as codes."""
-    out: dict[str, pa.Array] = {}
+    out: dict[str, Any] = {}
     for name, values in sheets.columns.items():
         part = values[first:last]
         if part.dtype.kind == "M":
@@ -239,5 +249,7 @@ def parquet_table(sheets: Sheets, first: int, last: int) -> pa.Table:
     return pa.table(out)
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
-    pq.write_table(table, path, compression="zstd")
+def parquet_bytes(table: pa.Table) -> bytes:
+    memory = io.BytesIO()
+    pq.write_table(table, memory, compression="zstd")
+    return memory.getvalue()

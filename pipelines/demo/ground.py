@@ -105,7 +105,9 @@ def make_ground(scale: Scale) -> Ground:
     dedicated = rng.choice(spare, max(3, len(village_of) // 28), replace=False)
     kind[dedicated] = rng.choice(["enterprise", "school", "market"], len(dedicated), p=[0.4, 0.35, 0.25])
     households[dedicated] = rng.integers(60, 91, len(dedicated))
-    to_visit = np.clip(np.round(households / 46 + rng.normal(0, 0.75, len(households))), 1, 5).astype(np.int64)
+    to_visit = np.clip(np.round(households / 46 + rng.normal(0, 0.75, len(households))), 1, 5).astype(
+        np.int64
+    )
     return Ground(
         county=county,
         townships=tuple(townships),
@@ -150,4 +152,4 @@ def _anchors(townships: list[Place]) -> NDArray[np.float64]:
         r["code"]: (float(r["center_lon"]), float(r["center_lat"])) for r in _rows("township_bbox_431122.csv")
     }
     degrees = np.array([centre.get(t.code) or SCHEMATIC[t.code] for t in townships])
-    return degrees * np.array([np.cos(np.radians(26.5)), 1.0])
+    return np.asarray(degrees * np.array([np.cos(np.radians(26.5)), 1.0]))

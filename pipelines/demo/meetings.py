@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.demo.cases import Character
-from pipelines.demo.days import UNKNOWN, Ints, Times, Window, hours, minute, serials, stream
+from pipelines.demo.days import UNKNOWN, Ints, Times, Window, hours, later, minute, serials, stream
 from pipelines.demo.ground import VILLAGES, Ground
-from pipelines.demo.table import Column, Columns, Life, drawn, known, latest, take, texts
+from pipelines.demo.table import Column, Columns, Life, known, latest, take, texts
 
 PUBLISHED = (2046, 4316, 3930)
 """Meetings held, items agreed, items done, 1 January to 26 December (Dong'an County, 2023)."""
@@ -76,7 +76,7 @@ def make_meetings(ground: Ground, nature: Character, window: Window, seed: int) 
     hour = rng.choice([9.0, 9.5, 10.0, 15.0, 15.5, 19.0, 19.5], n)
     held_at = when.astype("datetime64[s]") + hours(hour)
     codes = texts([v.code for v in ground.villages])[village]
-    stamp = np.datetime_as_string(when, unit="M").tolist()
+    stamp = np.datetime_as_string(window.months).astype(object)[at_month].tolist()
     columns: Columns = {
         "meeting_id": texts([f"HY{c}{m[:4]}{m[5:7]}" for c, m in zip(codes.tolist(), stamp, strict=True)]),
         "place": codes,
@@ -131,7 +131,7 @@ def make_items(meetings: Columns, ground: Ground, nature: Character, window: Win
     quality = nature.quality[town]
     in_time = rng.random(n) < np.clip(0.9 + 0.025 * quality, 0.7, 0.98)
     lag = limit * np.where(in_time, rng.beta(2.4, 1.8, n) * 0.98, 1.03 + rng.exponential(0.5, n))
-    done_at = minute(held_at + hours(lag))
+    done_at = minute(later(held_at, lag))
     open_score = rng.random(n) * np.where(level >= 0.9, 0.75, 1.0) * np.exp(0.12 * quality)
     done = open_score > np.quantile(open_score, 0.085)
     now = window.cutoff
@@ -158,7 +158,7 @@ def make_items(meetings: Columns, ground: Ground, nature: Character, window: Win
         "category": texts(CATEGORIES)[topic],
         "owner": owner,
         "held_at": held_at,
-        "due_at": minute(held_at + hours(limit)),
+        "due_at": minute(later(held_at, limit)),
         "done_at": done_at,
         "_long": rng.random(n) < 0.08,
         "_typing": rng.integers(600, 3 * 86_400, n),

@@ -88,7 +88,7 @@ def _spread(anchors: Floats, need: Floats) -> Floats:
         np.fill_diagonal(overlap, 0.0)
         at = at + 0.4 * (gap / distance[:, :, None] * overlap[:, :, None]).sum(axis=1) * 0.5
         at = at + 0.01 * (home - at) - 0.006 * at
-    return at
+    return np.asarray(at)
 
 
 def _county(centres: Floats, need: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.demo.cases import Character
-from pipelines.demo.days import OFFICE, UNKNOWN, Times, Window, hours, minute, moments, serials, stream
+from pipelines.demo.days import OFFICE, UNKNOWN, Times, Window, hours, later, minute, moments, serials, stream
 from pipelines.demo.ground import Ground
 from pipelines.demo.table import Columns, Life, drawn, join, known, latest, take, texts
 
@@ -53,7 +53,7 @@ def make_petitions(ground: Ground, nature: Character, window: Window, seed: int)
     busy = window.busy((1.05, 1.15, 1.2, 1.05, 1.0, 0.95, 0.95, 0.95, 1.0, 0.9, 1.0, 0.95), 0.25, 0.1, 0.15)
     busy = busy * np.where(window.weekday == 0, 1.35, 1.0)
     busy = busy / busy.mean()
-    weight = ground.households * np.sqrt(nature.rate)
+    weight = np.asarray(ground.households * np.sqrt(nature.rate), dtype=np.float64)
     weight[nature.hot] *= 2.2
     total = FIRSTS_PER_HOUSEHOLD_DAY * ground.households.sum() * busy
     day = np.repeat(np.arange(len(busy)), rng.poisson(total))
@@ -78,9 +78,15 @@ def make_petitions(ground: Ground, nature: Character, window: Window, seed: int)
     # A matter comes back soon (before it is settled, or within 90 days of it), or only much later.
     soon = rng.random(len(day)) < 0.085 - 0.012 * nature.quality[town]
     late = ~soon & (rng.random(len(day)) < 0.055)
-    end = np.where(np.isnat(firsts["closed_at"]), firsts["registered_at"] + hours(np.array(24.0 * 60)), firsts["closed_at"])
+    end = np.where(
+        np.isnat(firsts["closed_at"]),
+        firsts["registered_at"] + hours(np.array(24.0 * 60)),
+        firsts["closed_at"],
+    )
     span = (end - firsts["registered_at"]).astype(np.int64) / 3600
-    after = np.where(soon, 72 + rng.random(len(day)) * (span + 24 * 82), span + 24 * rng.uniform(92, 320, len(day)))
+    after = np.where(
+        soon, 72 + rng.random(len(day)) * (span + 24 * 82), span + 24 * rng.uniform(92, 320, len(day))
+    )
     parts, back = [firsts], np.flatnonzero(soon | late)
     came = firsts["registered_at"][back] + hours(after[back])
     for _ in range(2):
@@ -112,7 +118,9 @@ def _handled(columns: Columns, nature: Character, rng: np.random.Generator) -> C
     quick = (rng.random(n) < 0.09) & ~group & (route == "petition")
     received = minute(registered + hours(np.where(quick, 0.2, rng.gamma(1.5, 18, n) + 0.5)))
     timely = rng.random(n) < np.clip(0.978 + 0.008 * quality, 0.9, 0.999)
-    accepted = received + hours(np.where(timely, 24 * 14.5 * rng.beta(1.6, 2.4, n), 24 * rng.uniform(15.2, 24, n)))
+    accepted = received + hours(
+        np.where(timely, 24 * 14.5 * rng.beta(1.6, 2.4, n), 24 * rng.uniform(15.2, 24, n))
+    )
     accepted = minute(np.where(quick, received + hours(np.array(0.3)), accepted))
     extended = (rng.random(n) < 0.045) & ~quick & (route == "petition")
     limit = np.where(extended, 90.0, 60.0)
@@ -148,14 +156,22 @@ def _handled(columns: Columns, nature: Character, rng: np.random.Generator) -> C
 
 def petition_state(life: Columns, at: Times) -> Columns:
     """Petitions as they were known at `at`."""
-    names = ("registered_at", "received_at", "accepted_at", "extended_at", "replied_at", "closed_at", "_stop_at")
+    names = (
+        "registered_at",
+        "received_at",
+        "accepted_at",
+        "extended_at",
+        "replied_at",
+        "closed_at",
+        "_stop_at",
+    )
     times = {name: known(life[name], at) for name in names}
     has = {name: ~np.isnat(values) for name, values in times.items()}
     status = np.full(len(at), "registered", dtype=object)
     for mask, word in (
         (has["received_at"], "forwarded"),
         (has["accepted_at"], "accepted"),
-        (has["accepted_at"] & (life["accepted_at"] + np.timedelta64(3, "D") <= at), "handling"),
+        (has["accepted_at"] & (later(life["accepted_at"], 72) <= at), "handling"),
         (has["extended_at"], "extended"),
         (has["replied_at"], "replied"),
         (has["closed_at"], "closed"),
@@ -191,9 +207,9 @@ def make_surveys(petitions: Columns, seed: int) -> Life:
         n = len(rows)
         closed = petitions["closed_at"][rows]
         answered = closed + hours(wait + rng.uniform(0, 2, n) + 2.0)
-        answered = answered.astype("datetime64[D]").astype("datetime64[s]") + rng.integers(8 * 3600, 18 * 3600, n).astype(
-            "timedelta64[s]"
-        )
+        answered = answered.astype("datetime64[D]").astype("datetime64[s]") + rng.integers(
+            8 * 3600, 18 * 3600, n
+        ).astype("timedelta64[s]")
         answered = np.where(answered < closed, answered + np.timedelta64(1, "D"), answered)
         quality = 0.90 if body == "unit" else 0.94
         score = np.where(
@@ -201,7 +217,9 @@ def make_surveys(petitions: Columns, seed: int) -> Life:
             drawn(["5", "4", "3"], [0.5, 0.32, 0.18], n, rng),
             drawn(["2", "1"], [0.78, 0.22], n, rng),
         )
-        silent = drawn(["未评价", "逾期未评", "拒评", "无法联系", "未接通"], [0.4, 0.3, 0.06, 0.12, 0.12], n, rng)
+        silent = drawn(
+            ["未评价", "逾期未评", "拒评", "无法联系", "未接通"], [0.4, 0.3, 0.06, 0.12, 0.12], n, rng
+        )
         bodies.append(
             {
                 "answer_id": np.full(n, "", dtype=object),

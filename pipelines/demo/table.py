@@ -63,7 +63,9 @@ def texts(values: list[str] | tuple[str, ...]) -> NDArray[np.object_]:
     return np.array(values, dtype=object)
 
 
-def drawn(options: list[str], share: list[float], count: int, rng: np.random.Generator) -> NDArray[np.object_]:
+def drawn(
+    options: list[str], share: list[float], count: int, rng: np.random.Generator
+) -> NDArray[np.object_]:
     """`count` draws from options with the given shares (made to sum to 1)."""
     p = np.array(share) / np.sum(share)
     return texts(options)[rng.choice(len(options), count, p=p)]

@@ -120,9 +120,14 @@ class Wall {
   }
 
   update(data) {
+    this.base = data.base;
+    if (data.trouble) {
+      show(this.waiting, !this.data);
+      text(this.waiting, data.trouble);
+      return;
+    }
     this.heard = performance.now();
     this.failing = 0;
-    this.base = data.base;
     if (!document.getElementById("n-fonts")) {
       const link = Object.assign(document.createElement("link"), { id: "n-fonts", rel: "stylesheet" });
       link.href = `${data.base}/assets/fonts.css`;
@@ -162,9 +167,11 @@ class Wall {
     cls(node, `tile ${tile.lamp}`);
     const [spark, note] = figure.children[2].children;
     text(label, tile.label);
-    text(note, tile.note);
+    // A long unit would run into the curve: it goes below it, with the tile's period.
+    const short = tile.unit.length <= 2;
+    text(note, [short ? "" : tile.unit, tile.note].filter(Boolean).join(" · "));
     roll(figure.children[0], tile.value);
-    text(figure.children[1], tile.unit);
+    text(figure.children[1], short ? tile.unit : "");
     const known = tile.spark.filter((v) => v !== null);
     show(spark, known.length > 1);
     if (known.length > 1) {

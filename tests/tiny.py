@@ -76,11 +76,11 @@ G3   | T2     | grid
 CASE_HEADER = "id | place | reported | due | closed | updated\n"
 
 
-def small_site(folder: Path, now: datetime = datetime(2024, 7, 1)) -> Site:
+def tiny_site(folder: Path, now: datetime = datetime(2024, 7, 1)) -> Site:
     return Site(folder=folder, name=text("Small"), home="K", as_of=now)
 
 
-def small_store(site: Site) -> Store:
+def tiny_store(site: Site) -> Store:
     return Store.open(site, marts=[CASES_MART], models=[])
 
 

@@ -1,0 +1,318 @@
+"""Checking: typed values, and all reasons for which a record is not kept."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.check import check, reason_label
+from pipelines.contract import OURS, Contract, read_contract
+from pipelines.read import Refused, read
+
+NOW = datetime(2024, 6, 30, 12, 0)
+WELLS = """
+dataset = "wells"
+label = { zh = "水井", en = "Wells" }
+born = "seen_at"
+drop = ["户主"]
+[files]
+match = ["wells*"]
+[fields.well_id]
+type = "code"
+role = "key"
+label = { zh = "编号", en = "Number" }
+from = ["编号"]
+required = true
+pattern = "W[0-9]+"
+[fields.place]
+type = "code"
+role = "place"
+label = { zh = "网格", en = "Grid" }
+from = ["网格"]
+required = true
+refers = "places"
+[fields.state]
+type = "int"
+label = { zh = "状态", en = "State" }
+from = ["状态"]
+choices = [
+    { code = "1", label = { zh = "有水", en = "wet" }, synonyms = ["ＯＫ"] },
+    { code = "2", label = { zh = "干", en = "dry" } },
+]
+empty = ["未查"]
+[fields.unit]
+type = "text"
+label = { zh = "单位", en = "Unit" }
+from = ["单位"]
+map = { "水" = "水利站" }
+[fields.people]
+type = "int"
+label = { zh = "人数", en = "People" }
+from = ["人数"]
+min = 1
+max = 5000
+[fields.safe]
+type = "bool"
+label = { zh = "安全", en = "Safe" }
+from = ["安全"]
+[fields.depth]
+type = "float"
+label = { zh = "深度", en = "Depth" }
+from = ["深度"]
+[fields.built]
+type = "date"
+label = { zh = "建成", en = "Built" }
+from = ["建成"]
+[fields.seen_at]
+type = "time"
+role = "event"
+label = { zh = "时间", en = "Seen" }
+from = ["时间"]
+default = "2024-06-01"
+[fields.source]
+type = "code"
+label = { zh = "来源", en = "Source" }
+constant = "survey"
+[fields.later]
+type = "text"
+label = { zh = "以后", en = "Later" }
+[[rules]]
+name = "not_in_future"
+check = "seen_at <= now"
+label = { zh = "晚于当前时间", en = "in the future" }
+[[rules]]
+name = "dry_is_unsafe"
+check = "state <> 2 or not safe"
+label = { zh = "干井却安全", en = "dry but safe" }
+"""
+PLACES = """code,name_zh,name_en,source_code,valid_from,valid_to
+A1,东村,East,E-1,,
+A2,西村,West,,,2024-03-31
+A3,同名,Twin,,,
+A4,同名,Twin,,,
+"""
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Contract:
+    path = tmp_path / "wells.toml"
+    path.write_text(WELLS, encoding="utf-8")
+    return read_contract(path)
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> duckdb.DuckDBPyConnection:
+    path = tmp_path / "places.csv"
+    path.write_text(PLACES, encoding="utf-8")
+    connection = duckdb.connect()
+    connection.execute(
+        "create table rec_places as select * from read_csv($path, header = true, columns = {code: 'varchar', "
+        "name_zh: 'varchar', name_en: 'varchar', source_code: 'varchar', valid_from: 'date', valid_to: 'date'})",
+        {"path": str(path)},
+    )
+    return connection
+
+
+def named(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    found = connection.execute(sql)
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def checked(
+    tmp_path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection, text: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(kept, quarantined) of a CSV as rows with names."""
+    path = tmp_path / "wells.csv"
+    path.write_text(text, encoding="utf-8")
+    result = check(read(path, contract, connection, b"secret"), contract, connection, NOW)
+    good, bad = (
+        named(connection, f"select * from {table} order by all") for table in (result.good, result.bad)
+    )
+    assert (result.kept, result.quarantined) == (len(good), len(bad))
+    return good, bad
+
+
+def test_a_record_becomes_typed_values(
+    tmp_path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection
+) -> None:
+    good, bad = checked(
+        tmp_path,
+        contract,
+        connection,
+        "编号,网格,状态,单位,人数,安全,深度,建成,时间\n"
+        'W1,A1,有水,水,"1,200",是,3.5,2020年5月6日,2024/1/5 8:05\n'
+        "　Ｗ２ ,A1,未查,村,１２,×,,,\n",
+    )
+    assert bad == []
+    assert good == [
+        {
+            "_row": 1, "well_id": "W1", "place": "A1", "state": 1, "unit": "水利站", "people": 1200, "safe": True,
+            "depth": 3.5, "built": date(2020, 5, 6), "seen_at": datetime(2024, 1, 5, 8, 5), "source": "survey",
+            "later": None,
+        },
+        {
+            "_row": 2, "well_id": "W2", "place": "A1", "state": None, "unit": "村", "people": 12, "safe": False,
+            "depth": None, "built": None, "seen_at": datetime(2024, 6, 1), "source": "survey", "later": None,
+        },
+    ]  # fmt: skip
+
+
+def test_a_bad_record_is_quarantined_with_all_its_reasons_its_line_and_its_raw_text(
+    tmp_path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection
+) -> None:
+    good, bad = checked(
+        tmp_path,
+        contract,
+        connection,
+        "编号,户主,网格,状态,人数,安全,深度,建成,时间\n"
+        "W1,张三,A1,干,1,否,1,2020-01-01,2024-01-01\n"
+        'X9,李四,A9,湿,0,或许,"3,5m",2020-02-30,2024-13-01\n'
+        ",王五,,干,6000,是,,,2024-07-01\n"
+        "W4,A1\n",
+    )
+    assert [row["well_id"] for row in good] == ["W1"]
+    assert bad == [
+        {
+            "row": 2,
+            "line": 3,
+            "raw": 'X9,A9,湿,0,或许,"3,5m",2020-02-30,2024-13-01',
+            "reasons": [
+                "pattern:well_id", "refers:place", "choice:state", "min:people", "type:safe", "type:depth",
+                "type:built", "type:seen_at",
+            ],
+        },
+        {
+            "row": 3,
+            "line": 4,
+            "raw": ",,干,6000,是,,,2024-07-01",
+            "reasons": ["required:well_id", "required:place", "max:people", "not_in_future", "dry_is_unsafe"],
+        },
+        {"row": 4, "line": 5, "raw": "(2 of 9 columns) ,…", "reasons": ["columns"]},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("2024-01-05", datetime(2024, 1, 5)),
+        ("2024-1-5 8:05", datetime(2024, 1, 5, 8, 5)),
+        ("2024-01-05T08:05:09", datetime(2024, 1, 5, 8, 5, 9)),
+        ("2024-01-05 08:05:09.250", datetime(2024, 1, 5, 8, 5, 9, 250000)),
+        ("2024/1/5", datetime(2024, 1, 5)),
+        ("2024/1/5 8:05", datetime(2024, 1, 5, 8, 5)),
+        ("2024/01/05 08:05:09", datetime(2024, 1, 5, 8, 5, 9)),
+        ("2024年1月5日", datetime(2024, 1, 5)),
+        ("2024年1月5日 8:05", datetime(2024, 1, 5, 8, 5)),
+        ("2024年1月5日8时5分", datetime(2024, 1, 5, 8, 5)),
+        ("２０２４－０１－０５", datetime(2024, 1, 5)),
+        ("2024.1.5", datetime(2024, 1, 5)),
+        ("20240105", datetime(2024, 1, 5)),
+        ("20240105080509", datetime(2024, 1, 5, 8, 5, 9)),
+        ("2024-02-30", None),
+        ("2024-01-05 24:00", None),
+        ("2024-01-05 08:05:09+08:00", None),
+        ("24-1-5", None),
+        ("0024-01-05", None),
+        ("2024105", None),
+        ("2024年1月", None),
+        ("昨天", None),
+        ("45296", None),
+    ],
+)
+def test_dates_are_read_as_offices_write_them_and_nothing_is_guessed(
+    tmp_path: Path,
+    contract: Contract,
+    connection: duckdb.DuckDBPyConnection,
+    said: str,
+    meant: datetime | None,
+) -> None:
+    good, bad = checked(tmp_path, contract, connection, f"编号,网格,时间\nW1,A1,{said}\n")
+    assert [row["seen_at"] for row in good] == ([] if meant is None else [meant])
+    assert [row["reasons"] for row in bad] == ([["type:seen_at"]] if meant is None else [])
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("3", 3),
+        ("3.0", 3),
+        ("+3", 3),
+        ("1,234", 1234),
+        ("是", 1),
+        ("3.7", None),
+        ("1,2", None),
+        ("3人", None),
+    ],
+)
+def test_a_whole_number_is_never_rounded(
+    tmp_path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection, said: str, meant: int | None
+) -> None:
+    good, bad = checked(tmp_path, contract, connection, f'编号,网格,人数\nW1,A1,"{said}"\n')
+    assert [row["people"] for row in good] == ([] if meant is None else [meant])
+    assert [row["reasons"] for row in bad] == ([["type:people"]] if meant is None else [])
+
+
+def test_a_place_is_known_by_code_then_by_a_name_that_only_it_has_then_by_the_sources_code(
+    tmp_path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection
+) -> None:
+    words = ["A1", "东村", " EAST ", "e-1", "A3", "同名", "Twin", "北村"]
+    lines = [f"W{number},{said}" for number, said in enumerate(words, start=1)]
+    good, bad = checked(tmp_path, contract, connection, "编号,网格\n" + "\n".join(lines) + "\n")
+    assert [(row["well_id"], row["place"]) for row in good] == [
+        ("W1", "A1"), ("W2", "A1"), ("W3", "A1"), ("W4", "A1"), ("W5", "A3"),
+    ]  # fmt: skip
+    assert [(row["raw"], row["reasons"]) for row in bad] == [
+        ("W6,同名", ["refers:place"]),
+        ("W7,Twin", ["refers:place"]),
+        ("W8,北村", ["refers:place"]),
+    ]
+
+
+def test_a_record_of_a_closed_place_is_kept_when_it_was_born_while_the_place_was_valid(
+    tmp_path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection
+) -> None:
+    good, bad = checked(
+        tmp_path, contract, connection, "编号,网格,时间\nW1,A2,2024-03-31 23:00\nW2,A2,2024-04-01\n"
+    )
+    assert [row["well_id"] for row in good] == ["W1"]
+    assert [row["reasons"] for row in bad] == [["refers:place"]]
+
+
+def test_without_any_place_loaded_every_reference_fails(tmp_path: Path, contract: Contract) -> None:
+    _, bad = checked(tmp_path, contract, duckdb.connect(), "编号,网格\nW1,A1\n")
+    assert [row["reasons"] for row in bad] == [["refers:place"]]
+
+
+def test_a_file_without_a_required_column_is_refused_and_without_an_optional_one_is_not(
+    tmp_path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection
+) -> None:
+    with pytest.raises(Refused, match="no column for place"):
+        checked(tmp_path, contract, connection, "编号,状态\nW1,干\n")
+    good, _ = checked(tmp_path, contract, connection, "编号,网格\nW1,A1\n")
+    assert good[0]["state"] is None
+
+
+def test_words_that_look_like_sql_are_only_words(
+    tmp_path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection
+) -> None:
+    evil = "'); drop table rec_places; --"
+    good, _ = checked(tmp_path, contract, connection, f"编号,网格,单位\nW1,A1,{evil}\n")
+    assert good[0]["unit"] == evil
+    assert connection.execute("select count(*) from rec_places").fetchall() == [(4,)]
+
+
+def test_every_reason_of_every_contract_has_words_in_both_languages() -> None:
+    for path in sorted(OURS.glob("*.toml")):
+        contract = read_contract(path)
+        reasons = ["columns", "json", *(rule.name for rule in contract.rules)]
+        reasons += [
+            f"{kind}:{name}" for name in contract.fields for kind in ("required", "type", "choice", "refers")
+        ]
+        for reason in reasons:
+            label = reason_label(contract, reason)
+            assert reason not in (label["zh"], label["en"])

@@ -1,0 +1,101 @@
+"""A figure's passport: what was counted, by which date, as of when, from what, and how to get it again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from warehouse.catalogue import PARAM, Measure, catalogue, with_lets
+from warehouse.period import Period
+from warehouse.scope import Scope
+from warehouse.text import Text
+
+if TYPE_CHECKING:
+    from warehouse.version import Version
+
+PARAMS: dict[str, Text] = {
+    "due_rule": Text(zh="结案归属规则", en="attribution of closings"),
+    "repeat_window_days": Text(zh="重复信访观察期(日)", en="days watched for a repeat"),
+    "satisfied_from": Text(zh="满意起点(5分制)", en="satisfied from (of 5)"),
+}
+
+
+def passport(
+    version: Version, measure: str, scope: Scope, period: Period, cutoff: datetime | None = None
+) -> tuple[tuple[Text, Text], ...]:
+    """The lines (label, text) of a figure's passport. Raises Mistake for an unknown measure."""
+    m = catalogue().get(measure)
+    moment = cutoff or version.cutoff
+    lines: list[tuple[Text, Text]] = [
+        (_t("指标", "Measure"), _t(f"{m.label.zh}({m.name})", f"{m.label.en} ({m.name})")),
+        (_t("口径", "Definition"), m.definition),
+        (_t("归集日期", "Dated"), m.dates),
+    ]
+    if m.matures != m.at and m.lag_days:
+        days = m.lag(version.params)
+        lines.append(
+            (
+                _t("成熟期", "Counted once mature"),
+                _t(f"至多{days}日后计入", f"at most {days} day{'' if days == 1 else 's'} later"),
+            )
+        )
+    for name in _params(m):
+        value = getattr(version.params, name)
+        label = PARAMS.get(name, _t(name, name))
+        lines.append(
+            (_t(f"参数:{label.zh}", f"Setting: {label.en}"), _t(f"{name}={value}", f"{name} = {value}"))
+        )
+    lines += [
+        (_t("范围", "Place"), _t(f"{scope.name.zh}({scope.code})", f"{scope.name.en} ({scope.code})")),
+        (_t("统计期", "Period"), _t(f"{period.start} 至 {period.end}", f"{period.start} to {period.end}")),
+        (_t("统计时点", "Cut-off"), _t(f"{moment:%Y-%m-%d %H:%M:%S}", f"{moment:%Y-%m-%d %H:%M:%S}")),
+        (_t("数据时效", "Last load"), _loads(version, m)),
+    ]
+    if m.protected and version.params.suppress_below > 1:
+        below = version.params.suppress_below
+        lines.append(
+            (
+                _t("小数保护", "Small numbers"),
+                _t(f"少于{below}的不予显示", f"fewer than {below} are not shown"),
+            )
+        )
+    lines += [
+        (_t("依据", "Source of the definition"), m.source),
+        (_t("口径版本", "Definition version"), _t(str(m.version), str(m.version))),
+        (_t("数据版本", "Data version"), _t(version.id, version.id)),
+        (_t("复算命令", "To get it again"), _command(m, scope, period)),
+    ]
+    return tuple(lines)
+
+
+def _command(measure: Measure, scope: Scope, period: Period) -> Text:
+    line = f"nerve value {measure.name} --scope {scope.code} --from {period.start} --to {period.end}"
+    return _t(line, line)
+
+
+def _params(measure: Measure) -> tuple[str, ...]:
+    """The site's parameters a measure rests on, through its names too."""
+    known = catalogue()
+    expressions = [measure.at, measure.matures, measure.numerator, measure.denominator, measure.value]
+    lets = with_lets(known.lets.get(measure.table, {}), expressions)
+    found = PARAM.findall(" ".join((*expressions, *lets.values())))
+    return tuple(dict.fromkeys(name for name in found if name != "cutoff"))
+
+
+def _loads(version: Version, measure: Measure) -> Text:
+    reads = catalogue().reads(measure.table)
+    parts = [s for s in version.sources if s.dataset in reads]
+    if not parts:
+        return _t("无", "none")
+    return Text(
+        zh=";".join(f"{s.label.zh} {_time(s.last_load)}" for s in parts),
+        en="; ".join(f"{s.label.en} {_time(s.last_load)}" for s in parts),
+    )
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "–"
+
+
+def _t(zh: str, en: str) -> Text:
+    return Text(zh=zh, en=en)

@@ -1,0 +1,609 @@
+# ruff: noqa: S608 - names and expressions of the catalogue are formatted in; every value is bound
+"""The only place that composes a measure's SELECT at read time.
+
+A question is cut into windows (its periods, or their months or days) and groups (places of a level, or the
+classes of a dimension). At the version's own cut-off a window is answered from the marts, whose cells hold
+what is mature then: whole months, and for townships and above single days. The rest comes from the records:
+odd days below the township, breakdowns, quantiles, what moves with the clock, and any earlier cut-off, for
+which the records are taken as they were known then. Everything goes out as one statement.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from warehouse.catalogue import LEVELS, Catalogue, Level, Measure, catalogue, settled, with_lets, words
+from warehouse.dataset import Dataset
+from warehouse.disclosure import shown, too_fine
+from warehouse.marts import MartTable, counted, mart_tables, named
+from warehouse.mistake import Mistake, nearest
+from warehouse.period import Period
+from warehouse.result import Cell, NoData, NotApplicable, Result, Value
+from warehouse.scope import ANCESTORS, Scope, clip, tree_of
+from warehouse.viewer import Viewer
+
+if TYPE_CHECKING:
+    from warehouse.version import Version
+
+DAY = timedelta(days=1)
+HOUR = "hour"
+"""The breakdown by the hour of attribution, "00" to "23"."""
+STATE = "status"
+"""The field that says how a record stands now; it is unknown as of a time before the record's last update."""
+
+
+def query(
+    version: Version,
+    viewer: Viewer,
+    measures: Sequence[str],
+    scope: str,
+    periods: Sequence[Period],
+    by: str | None = None,
+    cutoff: datetime | None = None,
+    then_by: str | None = None,
+) -> list[Cell]:
+    """One Cell per measure × window × group, in the order asked, places and classes in order of their code.
+
+    `by`: None; 'month' or 'day' (a cell per month or day touched, cut to the period); a level of place, or
+    'child' for the one below the scope (a cell per place valid in any period); or a dimension of the
+    measures (a cell per class present, `key` its code, None where not stated). `then_by`: 'month' or 'day',
+    with a place or a dimension. `by` = 'hour': the hour of the day, `key` "00" to "23". `cutoff`: as known then; never later than the version's own.
+
+    The scope is clipped to the viewer's. Small protected counts are Suppressed. Raises Mistake, with the
+    nearest right one, for an unknown measure, scope or breakdown, and for a scope outside the viewer's.
+    """
+    place = clip(version, viewer, scope)
+    return _answer(version, place, measures, periods, by, cutoff, then_by, version.params.suppress_below)
+
+
+def cells(
+    version: Version,
+    scope: str,
+    measures: Sequence[str],
+    periods: Sequence[Period],
+    by: str | None = None,
+    cutoff: datetime | None = None,
+    then_by: str | None = None,
+) -> list[Cell]:
+    """What `query` answers before anything is hidden: additive, for tests and checks. Never for a page."""
+    place = tree_of(version).scope(scope)
+    return _answer(version, place, measures, periods, by, cutoff, then_by, 0)
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """A question, checked: `level` or `dimension` says how windows are split into groups, if at all."""
+
+    version: Version
+    catalogue: Catalogue
+    scope: Scope
+    windows: tuple[Period, ...]
+    level: Level | None
+    dimension: str | None
+    cutoff: datetime
+
+    @property
+    def own(self) -> bool:
+        """Asked at the version's own cut-off, so that its marts hold."""
+        return self.cutoff == self.version.cutoff
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        return (self.scope.level, self.level) if self.level else (self.scope.level,)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One number of a block's rows: its measure's position in the question, its side, its SQL."""
+
+    measure: int
+    side: str
+    sql: str
+
+
+Found = dict[tuple[int, int, str | None], dict[str, float]]
+
+
+class _Statement:
+    """The blocks of one question and the values bound in them."""
+
+    def __init__(self) -> None:
+        self.blocks: list[str] = []
+        self.columns: list[tuple[_Column, ...]] = []
+        self.values: dict[str, Any] = {}
+        self._names: dict[Any, str] = {}
+
+    def bind(self, value: Any) -> str:
+        """The placeholder of a value."""
+        hashable = not isinstance(value, list)
+        if hashable and (type(value), value) in self._names:
+            return self._names[type(value), value]
+        name = f"v{len(self.values)}"
+        self.values[name] = value
+        if hashable:
+            self._names[type(value), value] = f"${name}"
+        return f"${name}"
+
+    def add(self, columns: Sequence[_Column], source: str, window: str, group: str, by: str) -> None:
+        """A block: `source` is everything from FROM to WHERE; `window` and `group` are SQL, `by` the GROUP BY."""
+        # Two measures may count the same: it is computed once.
+        unique = list(dict.fromkeys(c.sql for c in columns))
+        position = {sql: k for k, sql in enumerate(unique)}
+        numbers = ", ".join(f"cast({sql} as double)" for sql in unique)
+        self.blocks.append(
+            f"select {len(self.blocks)} as block, {window} as w, {group} as g, [{numbers}] as numbers {source} {by}"
+        )
+        self.columns.append(tuple(_Column(c.measure, c.side, str(position[c.sql])) for c in columns))
+
+    def run(self, version: Version) -> Found:
+        found: Found = {}
+        if not self.blocks:
+            return found
+        for block, window, group, numbers in version.rows(" union all ".join(self.blocks), self.values):
+            for column in self.columns[block]:
+                number = numbers[int(column.sql)]
+                if number is not None:
+                    sides = found.setdefault((column.measure, window, group), {})
+                    sides[column.side] = sides.get(column.side, 0) + number
+        return found
+
+
+def _answer(
+    version: Version,
+    scope: Scope,
+    names: Sequence[str],
+    periods: Sequence[Period],
+    by: str | None,
+    cutoff: datetime | None,
+    then_by: str | None,
+    below: int,
+) -> list[Cell]:
+    known = catalogue()
+    measures = [known.get(name) for name in names]
+    split, level, dimension = _breakdown(version, scope, measures, by, then_by)
+    windows, family = _windows(periods, split)
+    moment = min(cutoff or version.cutoff, version.cutoff)
+    ask = _Ask(version, known, scope, windows, level, dimension, moment)
+    refusals = [_refusal(ask, measure) for measure in measures]
+    found = _found(ask, [(i, m) for i, m in enumerate(measures) if refusals[i] is None])
+    groups = _groups(ask, found)
+    out: list[Cell] = []
+    protected: list[bool] = []
+    families: dict[tuple[object, ...], list[int]] = {}
+    for i, measure in enumerate(measures):
+        refused = refusals[i]
+        for w, window in enumerate(windows):
+            fine = refused is None and too_fine(measure, ask.levels, window, moment.date())
+            for group in groups if refused is None else groups if level else (None,):
+                result: Result
+                if refused is not None:
+                    result = refused
+                elif fine:
+                    result = NotApplicable("below township, figures about people come by whole months only")
+                else:
+                    result = _result(ask, measure, window, found.get((i, w, group)))
+                if below and measure.protected:
+                    families.setdefault((i, "w", w), []).append(len(out))
+                    if split:
+                        families.setdefault((i, "g", family[w], group), []).append(len(out))
+                protected.append(measure.protected)
+                place = group if level and group is not None else scope.code
+                out.append(Cell(names[i], place, window, group if dimension else None, result))
+    return shown(out, protected, families.values(), below)
+
+
+def _breakdown(
+    version: Version, scope: Scope, measures: Sequence[Measure], by: str | None, then_by: str | None
+) -> tuple[str | None, Level | None, str | None]:
+    """(None, 'month' or 'day'; level; dimension) of a question."""
+    if then_by not in (None, "month", "day"):
+        raise Mistake("then_by", f"unknown '{then_by}'", "use month or day")
+    if by in ("month", "day"):
+        if then_by is not None:
+            raise Mistake("then_by", f"'{then_by}' after '{by}'", "leave one of the two out")
+        return by, None, None
+    if by is None:
+        return then_by, None, None
+    if by == "child":
+        if scope.child_level is None:
+            raise Mistake("by", f"'{scope.code}' has no places below it", "leave 'by' out")
+        return then_by, scope.child_level, None
+    if by in LEVELS:
+        if by not in ANCESTORS or (not scope.group and LEVELS.index(by) < LEVELS.index(scope.level)):
+            raise Mistake("by", f"'{by}' lies above '{scope.code}'", f"use a level below {scope.level}")
+        return then_by, by, None
+    for measure in measures:
+        if by == HOUR and measure.cls in ("additive", "keyed"):
+            continue
+        if by not in measure.dimensions:
+            others = ("month", "day", "child", *ANCESTORS, *measure.dimensions)
+            raise Mistake("by", f"measure '{measure.name}' has no breakdown '{by}'", nearest(by, others))
+    return then_by, None, by
+
+
+def _windows(periods: Sequence[Period], split: str | None) -> tuple[tuple[Period, ...], tuple[int, ...]]:
+    """The windows of a question and the position of the period each belongs to."""
+    out: list[Period] = []
+    family: list[int] = []
+    for position, period in enumerate(periods):
+        if split == "month":
+            parts = period.months()
+        elif split == "day":
+            parts = tuple(Period(d, d) for d in (period.start + DAY * k for k in range(period.days)))
+        else:
+            parts = (period,)
+        out.extend(parts)
+        family.extend([position] * len(parts))
+    return tuple(out), tuple(family)
+
+
+def _refusal(ask: _Ask, measure: Measure) -> NotApplicable | None:
+    """Why a measure cannot be asked here, if it cannot."""
+    datasets = ask.version.datasets
+    reads = ask.catalogue.reads(measure.table)
+    needs = [(*need.split("."),) if "." in need else (reads[0], need) for need in measure.needs]
+    if ask.dimension and ask.dimension != HOUR:
+        needs.append((reads[0], ask.dimension))
+    for name in reads:
+        if name not in datasets:
+            return NotApplicable(f"no source of {name}")
+    for name, field in needs:
+        if field not in datasets[name].mapped:
+            return NotApplicable(f"the source of {name} has no {field}")
+    finest = LEVELS.index(measure.finest)
+    for level in ask.levels:
+        if LEVELS.index(level) > finest:
+            return NotApplicable(f"counted by {measure.finest} at the finest")
+    return None
+
+
+def _groups(ask: _Ask, found: Found) -> tuple[str | None, ...]:
+    if ask.level is None and ask.dimension is None:
+        return (None,)
+    present = {group for _, _, group in found}
+    if ask.dimension is not None:
+        return tuple(sorted(present, key=lambda g: (g is None, g or ""))) or (None,)
+    inside = tree_of(ask.version).at_level(ask.scope, cast(Level, ask.level))
+    return tuple(p.code for p in inside if p.code in present or any(p.valid_in(w) for w in ask.windows))
+
+
+def _result(ask: _Ask, measure: Measure, window: Period, sides: Mapping[str, float] | None) -> Result:
+    if measure.kind == "count":
+        first = _first_day(ask.version, ask.catalogue.reads(measure.table)[0])
+        if window.start > ask.cutoff.date() or first is None or window.end < first:
+            return NoData()
+        n = _number(sides["n"] if sides else 0)
+        return Value(n, n)
+    if not sides:
+        return NoData()
+    n = _number(sides["n"])
+    if measure.kind == "quantile":
+        return Value(sides["value"], n) if n else NoData()
+    d = _number(sides["d"])
+    return Value(n / d * measure.scale, n, d) if d else NoData()
+
+
+def _number(value: float) -> float:
+    """Whole numbers as int, so that they print as such."""
+    return int(value) if value == int(value) else round(value, 4)
+
+
+_first: weakref.WeakKeyDictionary[Version, dict[str, date | None]] = weakref.WeakKeyDictionary()
+
+
+def _first_day(version: Version, dataset: str) -> date | None:
+    """The first day of the month in which a dataset's records begin: before it there is no data, not zero."""
+    known = _first.setdefault(version, {})
+    if dataset not in known:
+        born = version.datasets[dataset].born
+        rows = version.rows(f"select min({born}) from {dataset}") if born else [(None,)]
+        value = rows[0][0]
+        known[dataset] = value.date().replace(day=1) if isinstance(value, datetime) else value
+    return known[dataset]
+
+
+_marts: weakref.WeakKeyDictionary[Version, dict[str, MartTable]] = weakref.WeakKeyDictionary()
+
+
+def _mart(version: Version, table: str) -> MartTable:
+    if version not in _marts:
+        _marts[version] = {m.name: m for m in mart_tables(catalogue(), version.datasets, version.params)}
+    return _marts[version][table]
+
+
+def _found(ask: _Ask, measures: Sequence[tuple[int, Measure]]) -> Found:
+    statement = _Statement()
+    by_table: dict[str, list[tuple[int, Measure]]] = {}
+    by_attribution: dict[tuple[str, str, str], list[tuple[int, Measure]]] = {}
+    by_ended: dict[tuple[str, str], list[tuple[int, Measure]]] = {}
+    for i, measure in measures:
+        if measure.cls == "as_of":
+            by_ended.setdefault((measure.table, measure.ended), []).append((i, measure))
+        elif measure.kind == "quantile" or ask.dimension is not None or not ask.own:
+            by_attribution.setdefault((measure.table, measure.at, measure.matures), []).append((i, measure))
+        else:
+            by_table.setdefault(measure.table, []).append((i, measure))
+    for table, some in by_table.items():
+        rest = _from_marts(statement, ask, table, some)
+        if rest:
+            attributed: dict[tuple[str, str], list[tuple[int, Measure]]] = {}
+            for i, measure in some:
+                attributed.setdefault((measure.at, measure.matures), []).append((i, measure))
+            for same in attributed.values():
+                _from_records(statement, ask, same, rest)
+    everything = [(w, p.start, p.end) for w, p in enumerate(ask.windows) if p.start <= ask.cutoff.date()]
+    for same in by_attribution.values():
+        _from_records(statement, ask, same, everything)
+    for same in by_ended.values():
+        _as_of(statement, ask, same)
+    return statement.run(ask.version)
+
+
+Range = tuple[int, date, date]
+"""A window's position and the first and last day of a stretch of it (for months: their first days)."""
+
+
+def _pieces(window: Period, last: date) -> tuple[tuple[date, date] | None, tuple[tuple[date, date], ...]]:
+    """The whole months of a window (first days of the first and last), and the other days, up to day `last`.
+
+    The running month is whole when the window reaches `last`: nothing later has matured.
+    """
+    if window.start > last:
+        return None, ()
+    reaches = window.end >= last
+    end = min(window.end, last)
+    first = window.start if window.start.day == 1 else (window.start.replace(day=28) + DAY * 4).replace(day=1)
+    after = (end.replace(day=28) + DAY * 4).replace(day=1)
+    final = end.replace(day=1)
+    if not reaches and end + DAY != after:
+        after, final = final, (final - DAY).replace(day=1)
+    if first > final:
+        return None, ((window.start, end),)
+    rest = []
+    if window.start < first:
+        rest.append((window.start, first - DAY))
+    if after <= end:
+        rest.append((after, end))
+    return (first, final), tuple(rest)
+
+
+def _from_marts(
+    statement: _Statement, ask: _Ask, table: str, measures: Sequence[tuple[int, Measure]]
+) -> list[Range]:
+    """Add the blocks that marts answer; the days left for the records."""
+    months: list[Range] = []
+    days: list[Range] = []
+    for w, window in enumerate(ask.windows):
+        whole, rest = _pieces(window, ask.cutoff.date())
+        if whole:
+            months.append((w, *whole))
+        days.extend((w, *piece) for piece in rest)
+    mart = _mart(ask.version, table)
+    columns = [
+        _Column(i, side, mart.column(measure, side))
+        for i, measure in measures
+        for side, _ in counted(measure)
+    ]
+    if months:
+        _mart_block(statement, ask, f"{table}_month", "month", columns, months)
+    coarse = LEVELS.index("township")
+    tree = tree_of(ask.version)
+    tops = [LEVELS.index(tree.places[top].level) for top in ask.scope.tops]
+    if max(tops) > coarse or (ask.level is not None and LEVELS.index(ask.level) > coarse):
+        return days
+    if days:
+        _mart_block(statement, ask, f"{table}_day", "day", columns, days)
+    return []
+
+
+def _mart_block(
+    statement: _Statement,
+    ask: _Ask,
+    mart: str,
+    unit: str,
+    columns: Sequence[_Column],
+    ranges: Sequence[Range],
+) -> None:
+    low, high = min(a for _, a, _ in ranges), max(b for _, _, b in ranges)
+    between = f"k.{unit} between {statement.bind(low)} and {statement.bind(high)}"
+    join = _places(statement, ask, "k.place")
+    group = "p._g" if ask.level else "null"
+    if len(ranges) == 1:
+        sums = [_Column(c.measure, c.side, f"sum(k.{c.sql})") for c in columns]
+        by = "group by p._g" if ask.level else "having count(*) > 0"
+        statement.add(sums, f"from {mart} k {join} where {between}", str(ranges[0][0]), group, by)
+        return
+    # Sum up by month or day first: the windows then fold a few rows, however many they are.
+    used = dict.fromkeys(c.sql for c in columns)
+    inner = ", ".join(f"sum(k.{name}) as {name}" for name in used)
+    grouped = f"k.{unit}" + (", p._g" if ask.level else "")
+    summed = (
+        f"(select k.{unit} as _t, {group} as _g, {inner} from {mart} k {join} "
+        f"where {between} group by {grouped})"
+    )
+    windows = _ranges(statement, ranges)
+    statement.add(
+        [_Column(c.measure, c.side, f"sum(s.{c.sql})") for c in columns],
+        f"from {summed} s join {windows} q on s._t >= q._a and s._t <= q._b",
+        "q._w",
+        "s._g",
+        "group by q._w, s._g",
+    )
+
+
+def _places(statement: _Statement, ask: _Ask, place: str) -> str:
+    """The join that keeps a scope's records and names their group `p._g`; nothing when all are kept."""
+    if ask.scope.whole and ask.level is None:
+        return ""
+    chosen = f", {ask.level} as _g" if ask.level else ""
+    tops = ask.scope.tops
+    tree = tree_of(ask.version)
+    conditions = []
+    if not ask.scope.whole:
+        if len(tops) == 1 and tree.places[tops[0]].level in ANCESTORS:
+            conditions.append(f"{tree.places[tops[0]].level} = {statement.bind(tops[0])}")
+        else:
+            codes = sorted(tree.below(ask.scope.code))
+            conditions.append(f"code in (select unnest({statement.bind(codes)}))")
+    if ask.level:
+        conditions.append(f"{ask.level} is not null")
+    return f"join (select code as _code{chosen} from places where {' and '.join(conditions)}) p on p._code = {place}"
+
+
+def _ranges(statement: _Statement, ranges: Sequence[tuple[int, Any, Any]]) -> str:
+    """The windows as a relation (_w, _a, _b)."""
+    w, a, b = (statement.bind([r[k] for r in ranges]) for k in range(3))
+    return f"(select unnest({w}) as _w, unnest({a}) as _a, unnest({b}) as _b)"
+
+
+def _from_records(
+    statement: _Statement, ask: _Ask, measures: Sequence[tuple[int, Measure]], ranges: Sequence[Range]
+) -> None:
+    """Add the block of measures that share table and attribution, from records mature at the cut-off."""
+    if not ranges:
+        return
+    params = ask.version.params
+    one = measures[0][1]
+    columns: list[_Column] = []
+    for i, measure in measures:
+        if measure.kind == "quantile":
+            value = f"case when {measure.denominator} then {measure.value} end"
+            columns.append(_Column(i, "n", f"count({value})"))
+            columns.append(_Column(i, "value", f"quantile_cont({value}, {measure.quantile})"))
+        else:
+            columns.extend(_Column(i, side, f"sum({e})") for side, e in counted(measure))
+    columns = [_Column(c.measure, c.side, settled(c.sql, params)) for c in columns]
+    at, matures = settled(one.at, params), settled(one.matures, params)
+    cutoff = statement.bind(ask.cutoff)
+    lets = _lets(ask, one.table, [at, matures, *(c.sql for c in columns)])
+    relation = one.table if ask.own else _as_known(ask, one.table, cutoff)
+    rows = named(relation, (*lets, ("_at", at), ("_matures", matures)))
+    starts = [(w, _midnight(a), _midnight(b + DAY)) for w, a, b in ranges]
+    low, high = min(r[1] for r in starts), max(r[2] for r in starts)
+    conditions = [f"_at >= {statement.bind(low)}", f"_at < {statement.bind(high)}", f"_at <= {cutoff}"]
+    if matures != at:
+        conditions.append(f"_matures <= {cutoff}")
+    window, join = str(starts[0][0]), ""
+    if len(starts) > 1:
+        window, join = "q._w", f"join {_ranges(statement, starts)} q on _at >= q._a and _at < q._b"
+    _record_block(statement, ask, columns, rows, join, conditions, window)
+
+
+def _as_of(statement: _Statement, ask: _Ask, measures: Sequence[tuple[int, Measure]]) -> None:
+    """Add the blocks of measures that move with the clock: each window as of its end, or the cut-off."""
+    params = ask.version.params
+    one = measures[0][1]
+    dataset = ask.version.datasets[one.table]
+    moments = [
+        (w, min(_midnight(p.end + DAY), ask.cutoff))
+        for w, p in enumerate(ask.windows)
+        if p.start <= ask.cutoff.date()
+    ]
+    ended = settled(one.ended, params)
+    # What stands now needs no looking back: one pass over the records as they are.
+    now = [w for w, moment in moments if moment == ask.version.cutoff]
+    past = [(w, moment) for w, moment in moments if moment != ask.version.cutoff]
+    for w in now:
+        moment_sql = statement.bind(ask.version.cutoff)
+        columns = _sums(measures, params, moment_sql)
+        lets = _lets(ask, one.table, [c.sql for c in columns])
+        _record_block(statement, ask, columns, named(one.table, lets), "", [], str(w))
+    if past:
+        columns = _sums(measures, params, "_b")
+        lets = _lets(ask, one.table, [c.sql for c in columns])
+        windows = _ranges(statement, [(w, moment, moment) for w, moment in past])
+        before = _lets(ask, one.table, [ended])
+        still = (
+            f"(select r.*, q._w, q._b from {named(one.table, (*before, ('_ended', ended)))} r join {windows} q "
+            f"on r.{dataset.born or dataset.key} <= q._b and coalesce(r._ended, timestamp '9999-12-31') > q._b)"
+            if dataset.born and ended
+            else f"(select r.*, q._w, q._b from {one.table} r cross join {windows} q)"
+        )
+        needed = words(*(e for _, e in lets), *(c.sql for c in columns))
+        known = _known(dataset, still, "_b", needed, ("_w", "_b"), ask.dimension)
+        _record_block(statement, ask, columns, named(known, lets), "", [], "_w")
+
+
+def _sums(measures: Sequence[tuple[int, Measure]], params: Any, moment: str) -> list[_Column]:
+    return [
+        _Column(i, side, f"sum({settled(e, params).replace('$cutoff', moment)})")
+        for i, measure in measures
+        for side, e in counted(measure)
+    ]
+
+
+def _record_block(
+    statement: _Statement,
+    ask: _Ask,
+    columns: Sequence[_Column],
+    rows: str,
+    join: str,
+    conditions: Sequence[str],
+    window: str,
+) -> None:
+    group = "p._g" if ask.level else "null"
+    if ask.dimension == HOUR:
+        group = "lpad(cast(extract('hour' from _at) as varchar), 2, '0')"
+    elif ask.dimension:
+        group = f"cast({ask.dimension} as varchar)"
+    keys = [key for key in (window, group) if key != "null" and not key.isdigit()]
+    by = f"group by {', '.join(keys)}" if keys else "having count(*) > 0"
+    where = f"where {' and '.join(conditions)}" if conditions else ""
+    statement.add(
+        columns, f"from {rows} r {_places(statement, ask, 'r.place')} {join} {where}", window, group, by
+    )
+
+
+def _lets(ask: _Ask, table: str, expressions: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    used = with_lets(ask.catalogue.lets.get(table, {}), expressions)
+    return tuple((name, settled(e, ask.version.params)) for name, e in used.items())
+
+
+def _as_known(ask: _Ask, table: str, moment: str) -> str:
+    """A table as it was known at a moment: of a dataset its records then, of a model its SQL over those."""
+    model = ask.catalogue.model.get(table)
+    if model is None:
+        dataset = ask.version.datasets[table]
+        return _known(dataset, table, moment, {f.name for f in dataset.fields}, (), None, born=True)
+    then = {
+        name: _as_known(ask, name, moment)
+        for name in model.reads
+        if name != "places"  # where a place lies is not an event
+    }
+    return f"({model.over(then)})"
+
+
+def _known(
+    dataset: Dataset,
+    relation: str,
+    moment: str,
+    needed: set[str],
+    extra: Sequence[str],
+    dimension: str | None,
+    born: bool = False,
+) -> str:
+    """A dataset's rows as known at a moment: later events null, later records absent.
+
+    How a record stands (`status`) is known only where it has not been updated since.
+    """
+    fields = []
+    for field in dataset.fields:
+        name = field.name
+        if name not in needed and name not in (dimension, dataset.place):
+            continue
+        if field.role == "event":
+            fields.append(f"case when {name} <= {moment} then {name} end as {name}")
+        elif name == STATE and dataset.updated:
+            fields.append(f"case when {dataset.updated} <= {moment} then {name} end as {name}")
+        else:
+            fields.append(name)
+    where = f" where {dataset.born} <= {moment}" if born and dataset.born else ""
+    return f"(select {', '.join((*fields, *extra))} from {relation}{where})"
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time())

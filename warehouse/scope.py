@@ -1,0 +1,192 @@
+"""Scopes: a place with all below it, or a place group; and the tree of places they are cut from.
+
+Ancestors follow `parent`; a code is never parsed.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from warehouse.catalogue import LEVELS, Level
+from warehouse.mistake import Mistake, nearest
+from warehouse.period import Period
+from warehouse.text import Text
+from warehouse.viewer import Viewer
+
+if TYPE_CHECKING:
+    from warehouse.version import Version
+
+ANCESTORS: tuple[Level, ...] = ("county", "township", "village", "grid", "micro_grid")
+"""The levels `places` has a column for: the code of the ancestor-or-self at that level."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place as the tree holds it."""
+
+    code: str
+    parent: str | None
+    level: Level
+    name: Text
+    valid_from: date | None
+    valid_to: date | None
+
+    def valid_in(self, period: Period) -> bool:
+        """Valid on at least one day of the period."""
+        return (self.valid_from is None or self.valid_from <= period.end) and (
+            self.valid_to is None or self.valid_to >= period.start
+        )
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a question is about. `level` is the finest level of what it covers at the top.
+
+    `parents`: the breadcrumb, outermost first, (code, name). `child_level`: the level just below, None at
+    the bottom. `tops`: the places it consists of: itself, or the members of a group. `whole`: no place of
+    the site lies outside.
+    """
+
+    code: str
+    name: Text
+    level: Level
+    parents: tuple[tuple[str, Text], ...]
+    child_level: Level | None
+    tops: tuple[str, ...]
+    group: bool
+    whole: bool
+
+
+class Tree:
+    """All places of a version, by code, with what lies below each."""
+
+    def __init__(
+        self, places: Mapping[str, Place], groups: Mapping[str, tuple[Text, tuple[str, ...]]]
+    ) -> None:
+        self.places = places
+        self.groups = groups
+        self._children: dict[str, list[str]] = {}
+        for place in places.values():
+            if place.parent is not None:
+                self._children.setdefault(place.parent, []).append(place.code)
+        self._below: dict[str, frozenset[str]] = {}
+        self._scopes: dict[str, Scope] = {}
+
+    def children(self, code: str) -> tuple[Place, ...]:
+        return tuple(self.places[c] for c in sorted(self._children.get(code, ())))
+
+    def below(self, code: str) -> frozenset[str]:
+        """A place or group and every place under it, by code."""
+        known = self._below.get(code)
+        if known is None:
+            found: set[str] = set()
+            rest = list(self.groups[code][1] if code in self.groups else (code,))
+            while rest:
+                one = rest.pop()
+                if one not in found:
+                    found.add(one)
+                    rest.extend(self._children.get(one, ()))
+            known = self._below[code] = frozenset(found)
+        return known
+
+    def at_level(self, scope: Scope, level: Level) -> tuple[Place, ...]:
+        """The places of one level in a scope, by code."""
+        codes = self.below(scope.code)
+        return tuple(self.places[c] for c in sorted(codes) if self.places[c].level == level)
+
+    def scope(self, code: str) -> Scope:
+        known = self._scopes.get(code)
+        if known is None:
+            known = self._scopes[code] = self._make(code)
+        return known
+
+    def _make(self, code: str) -> Scope:
+        if code in self.groups:
+            name, members = self.groups[code]
+            tops = tuple(sorted(members))
+            coarsest = min((self.places[m].level for m in tops), key=LEVELS.index)
+            above = self._parents(tops[0]) if len({self.places[m].parent for m in tops}) == 1 else ()
+            return Scope(code, name, coarsest, above, coarsest, tops, True, False)
+        place = self.places.get(code)
+        if place is None:
+            raise Mistake("scope", f"unknown place '{code}'", _remedy(code, (*self.places, *self.groups)))
+        levels: list[Level] = [c.level for c in self.children(code)]
+        child = max(levels, key=lambda level: levels.count(level), default=None)
+        whole = len(self.below(code)) == len(self.places)
+        return Scope(code, place.name, place.level, self._parents(code), child, (code,), False, whole)
+
+    def _parents(self, code: str) -> tuple[tuple[str, Text], ...]:
+        out: list[tuple[str, Text]] = []
+        parent = self.places[code].parent
+        while parent is not None and parent in self.places and all(parent != c for c, _ in out):
+            out.append((parent, self.places[parent].name))
+            parent = self.places[parent].parent
+        return tuple(reversed(out))
+
+
+_trees: weakref.WeakKeyDictionary[Version, Tree] = weakref.WeakKeyDictionary()
+
+
+def tree_of(version: Version) -> Tree:
+    """The tree of a version's places, read once per version."""
+    tree = _trees.get(version)
+    if tree is None:
+        tree = _trees[version] = _read(version)
+    return tree
+
+
+def scope_of(version: Version, code: str) -> Scope:
+    """The scope of a place code or a group code. Raises Mistake with the nearest on an unknown one."""
+    return tree_of(version).scope(code)
+
+
+def clip(version: Version, viewer: Viewer, code: str) -> Scope:
+    """The asked scope within the viewer's: itself, or the viewer's own where it asks for more.
+
+    Raises Mistake when the two have nothing in common, or the code is unknown.
+    """
+    tree = tree_of(version)
+    asked = tree.scope(code)
+    if code == viewer.scope:
+        return asked
+    own = tree.scope(viewer.scope)
+    if own.whole or tree.below(code) <= tree.below(own.code):
+        return asked
+    if tree.below(own.code) <= tree.below(code):
+        return own
+    raise Mistake(
+        "scope", f"'{code}' lies outside your own scope '{own.code}'", f"choose {own.code} or below"
+    )
+
+
+def _read(version: Version) -> Tree:
+    places: dict[str, Place] = {}
+    for code, parent, level, zh, en, start, end in version.rows(
+        "select code, parent, level, name_zh, name_en, valid_from, valid_to from places"
+    ):
+        places[code] = Place(code, parent, level, Text(zh=zh or code, en=en or zh or code), start, end)
+    groups: dict[str, tuple[Text, tuple[str, ...]]] = {}
+    if "place_groups" in version.datasets:
+        day = version.cutoff.date()
+        for code, zh, en, place in version.rows(
+            "select group_code, name_zh, name_en, place from place_groups "
+            "where (valid_from is null or valid_from <= $day) and (valid_to is null or valid_to >= $day) "
+            "order by group_code, place",
+            {"day": day},
+        ):
+            if place in places and code not in places:
+                name, members = groups.get(code, (Text(zh=zh or code, en=en or zh or code), ()))
+                groups[code] = (name, (*members, place))
+    return Tree(places, groups)
+
+
+def _remedy(code: str, known: tuple[str, ...]) -> str:
+    """The nearest code; with thousands of places a list of all would be no line."""
+    if len(known) <= 30:
+        return nearest(code, known)
+    close = nearest(code, known)
+    return close if close.startswith("did you mean") else "see the place codes on the Data page"
