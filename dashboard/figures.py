@@ -380,8 +380,8 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
     highs = [b.high if b.high is not None else b.value for b in bars]
     hidden = len(cells) - len(bars)
     note = view.text(
-        "95% 区间有重叠的同列一位;不足 20 件不排名。",
-        "Places that cannot be told apart share a rank; below 20 there is none.",
+        f"“=”与上面的名次分不出先后(95% 区间);不足 {view.site.params.rank_from} 件不排名。",
+        f"“=”: cannot be told apart from the rank above (95 % interval); below {view.site.params.rank_from} no rank.",
     )
     if measure.direction == "none":
         note = view.text("仅作背景,不排名。", "Context only, not ranked.")

@@ -113,7 +113,8 @@ class _Statement:
 
     def __init__(self) -> None:
         self.blocks: list[str] = []
-        self.columns: list[tuple[_Column, ...]] = []
+        self.columns: list[tuple[tuple[int, str, int], ...]] = []
+        self.folds: list[dict[str, Sequence[int]] | None] = []
         self.values: dict[str, Any] = {}
         self._names: dict[Any, str] = {}
 
@@ -128,27 +129,42 @@ class _Statement:
             self._names[type(value), value] = f"${name}"
         return f"${name}"
 
-    def add(self, columns: Sequence[_Column], source: str, window: str, group: str, by: str) -> None:
-        """A block: `source` is everything from FROM to WHERE; `window` and `group` are SQL, `by` the GROUP BY."""
+    def add(
+        self,
+        columns: Sequence[_Column],
+        source: str,
+        window: str,
+        group: str,
+        by: str,
+        fold: Mapping[date, Sequence[int]] | None = None,
+    ) -> None:
+        """A block: `source` is everything from FROM to WHERE; `window` and `group` are SQL, `by` the GROUP BY.
+
+        `window` gives a window's position, or with `fold` a day that `fold` maps to windows.
+        """
         # Two measures may count the same: it is computed once.
         unique = list(dict.fromkeys(c.sql for c in columns))
         position = {sql: k for k, sql in enumerate(unique)}
         numbers = ", ".join(f"cast({sql} as double)" for sql in unique)
         self.blocks.append(
-            f"select {len(self.blocks)} as block, {window} as w, {group} as g, [{numbers}] as numbers {source} {by}"
+            f"select {len(self.blocks)} as block, cast({window} as varchar) as w, {group} as g, [{numbers}] as numbers {source} {by}"
         )
-        self.columns.append(tuple(_Column(c.measure, c.side, str(position[c.sql])) for c in columns))
+        # The type of `w` differs: as text, blocks of positions and of days can stand in one statement.
+        self.columns.append(tuple((c.measure, c.side, position[c.sql]) for c in columns))
+        self.folds.append({str(day): windows for day, windows in fold.items()} if fold is not None else None)
 
     def run(self, version: Version) -> Found:
         found: Found = {}
         if not self.blocks:
             return found
         for block, window, group, numbers in version.rows(" union all ".join(self.blocks), self.values):
-            for column in self.columns[block]:
-                number = numbers[int(column.sql)]
-                if number is not None:
-                    sides = found.setdefault((column.measure, window, group), {})
-                    sides[column.side] = sides.get(column.side, 0) + number
+            fold = self.folds[block]
+            for w in (int(window),) if fold is None else fold.get(window, ()):
+                for measure, side, k in self.columns[block]:
+                    number = numbers[k]
+                    if number is not None:
+                        sides = found.setdefault((measure, w, group), {})
+                        sides[side] = sides.get(side, 0) + number
         return found
 
 
@@ -417,22 +433,28 @@ def _mart_block(
         by = "group by p._g" if ask.level else "having count(*) > 0"
         statement.add(sums, f"from {mart} k {join} where {between}", str(ranges[0][0]), group, by)
         return
-    # Sum up by month or day first: the windows then fold a few rows, however many they are.
-    used = dict.fromkeys(c.sql for c in columns)
-    inner = ", ".join(f"sum(k.{name}) as {name}" for name in used)
-    grouped = f"k.{unit}" + (", p._g" if ask.level else "")
-    summed = (
-        f"(select k.{unit} as _t, {group} as _g, {inner} from {mart} k {join} "
-        f"where {between} group by {grouped})"
-    )
-    windows = _ranges(statement, ranges)
-    statement.add(
-        [_Column(c.measure, c.side, f"sum(s.{c.sql})") for c in columns],
-        f"from {summed} s join {windows} q on s._t >= q._a and s._t <= q._b",
-        "q._w",
-        "s._g",
-        "group by q._w, s._g",
-    )
+    single = all(a == b for _, a, b in ranges)
+    if single or ask.level is None or LEVELS.index(ask.level) <= LEVELS.index("township"):
+        # A few rows per month or day: the windows, however many, are folded outside. Planning a join with
+        # them would cost more than all the sums.
+        sums = [_Column(c.measure, c.side, f"sum(k.{c.sql})") for c in columns]
+        by = f"group by k.{unit}" + (", p._g" if ask.level else "")
+        statement.add(
+            sums, f"from {mart} k {join} where {between}", f"k.{unit}", group, by, _fold(unit, ranges)
+        )
+        return
+    for one in ranges:
+        _mart_block(statement, ask, mart, unit, columns, [one])
+
+
+def _fold(unit: str, ranges: Sequence[Range]) -> dict[date, list[int]]:
+    """Month or day → the windows it counts in."""
+    out: dict[date, list[int]] = {}
+    for w, day, last in ranges:
+        while day <= last:
+            out.setdefault(day, []).append(w)
+            day = day + DAY if unit == "day" else (day + DAY * 31).replace(day=1)
+    return out
 
 
 def _places(statement: _Statement, ask: _Ask, place: str) -> str:
@@ -511,21 +533,24 @@ def _as_of(statement: _Statement, ask: _Ask, measures: Sequence[tuple[int, Measu
         moment_sql = statement.bind(ask.version.cutoff)
         columns = _sums(measures, params, moment_sql)
         lets = _lets(ask, one.table, [c.sql for c in columns])
-        _record_block(statement, ask, columns, named(one.table, lets), "", [], str(w))
+        any_of = _any(measures, params, moment_sql)
+        _record_block(statement, ask, columns, named(one.table, lets), "", [any_of], str(w))
     if past:
         columns = _sums(measures, params, "_b")
         lets = _lets(ask, one.table, [c.sql for c in columns])
         windows = _ranges(statement, [(w, moment, moment) for w, moment in past])
         before = _lets(ask, one.table, [ended])
+        first = statement.bind(min(moment for _, moment in past))
         still = (
             f"(select r.*, q._w, q._b from {named(one.table, (*before, ('_ended', ended)))} r join {windows} q "
-            f"on r.{dataset.born or dataset.key} <= q._b and coalesce(r._ended, timestamp '9999-12-31') > q._b)"
+            f"on r.{dataset.born} <= q._b and coalesce(r._ended, timestamp '9999-12-31') > q._b "
+            f"where coalesce(r._ended, timestamp '9999-12-31') > {first})"
             if dataset.born and ended
             else f"(select r.*, q._w, q._b from {one.table} r cross join {windows} q)"
         )
         needed = words(*(e for _, e in lets), *(c.sql for c in columns))
         known = _known(dataset, still, "_b", needed, ("_w", "_b"), ask.dimension)
-        _record_block(statement, ask, columns, named(known, lets), "", [], "_w")
+        _record_block(statement, ask, columns, named(known, lets), "", [_any(measures, params, "_b")], "_w")
 
 
 def _sums(measures: Sequence[tuple[int, Measure]], params: Any, moment: str) -> list[_Column]:
@@ -534,6 +559,12 @@ def _sums(measures: Sequence[tuple[int, Measure]], params: Any, moment: str) -> 
         for i, measure in measures
         for side, e in counted(measure)
     ]
+
+
+def _any(measures: Sequence[tuple[int, Measure]], params: Any, moment: str) -> str:
+    """The condition that a row counts in at least one of the measures."""
+    conditions = (settled(m.numerator, params).replace("$cutoff", moment) for _, m in measures)
+    return f"({' or '.join(f'({c})' for c in conditions)})"
 
 
 def _record_block(
