@@ -294,6 +294,7 @@ def _beat(one: Page, site: Site) -> WallData | None:
             view.lang,
             Clock(site.now(), site.as_of is not None),
             time.time(),
+            href(FIRST, address(view)),
         )
     except Mistake as mistake:
         return trouble(str(mistake))

@@ -73,7 +73,7 @@ def demo(
     )
     console.print(
         f"{site.name.en}: {summary.meetings:,} meetings, {summary.done:,} of {summary.items:,} items done "
-        f"({summary.window})"
+        f"({summary.window[0]} to {summary.window[1]})"
     )
     if serve:
         _serve(site, seed, port or site.port, console)

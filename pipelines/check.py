@@ -6,7 +6,6 @@ The statement is made of the contract's own names (validated when it was read) a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -300,32 +299,3 @@ def _split(raw: Raw, contract: Contract, connection: duckdb.DuckDBPyConnection) 
         """,  # noqa: S608 - our own names; headings are bound
         bound,
     )
-
-
-def reason_label(contract: Contract, reason: str) -> Mapping[str, str]:
-    """A reason in both languages, for a person."""
-    kind, _, name = reason.partition(":")
-    faults = {
-        "columns": ("列数不符", "wrong number of columns"),
-        "json": ("不是有效的 JSON 记录", "not a JSON record"),
-    }
-    if reason in faults:
-        zh, en = faults[reason]
-        return {"zh": zh, "en": en}
-    words = {
-        "required": ("缺少", "missing"),
-        "type": ("格式不对", "not readable"),
-        "choice": ("不在选项内", "not one of the choices"),
-        "refers": ("无此区划网格或当时未启用", "no such place, or not valid at that time"),
-        "pattern": ("格式不符", "does not match the pattern"),
-        "min": ("小于下限", "below the minimum"),
-        "max": ("大于上限", "above the maximum"),
-    }
-    if name and kind in words and name in contract.fields:
-        zh, en = words[kind]
-        label = contract.fields[name].label
-        return {"zh": f"{label.zh}:{zh}", "en": f"{label.en}: {en}"}
-    for rule in contract.rules:
-        if rule.name == reason:
-            return {"zh": rule.label.zh, "en": rule.label.en}
-    return {"zh": reason, "en": reason}

@@ -188,6 +188,7 @@ def read_contract(path: Path) -> Contract:
         born=written.born,
         protected=written.protected,
         mapped=tuple(name for name, rule in written.fields.items() if rule.mapped),
+        rules={rule.name: rule.label for rule in written.rules},
         fields=tuple(
             Field(name=name, type=rule.type, role=rule.role, label=rule.label, choices=rule.choices)
             for name, rule in written.fields.items()

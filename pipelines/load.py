@@ -35,6 +35,9 @@ Progress = Callable[[str, int, int], None]
 UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
 """Endings of files that someone is still writing."""
 
+BOTH = " | "
+"""Between the Chinese and the English of a refusal where it is kept as one line."""
+
 UNKNOWN = "unknown"
 UNKNOWN_DATASET = Dataset(name=UNKNOWN, label=Text(zh="未知来源", en="Unknown source"), fields=())
 
@@ -43,7 +46,8 @@ UNKNOWN_DATASET = Dataset(name=UNKNOWN, label=Text(zh="未知来源", en="Unknow
 class Loaded:
     """What became of one file.
 
-    `refused`: the file was taken whole to `refused/`, `reason` says why; `failed`: it stays in the inbox.
+    `refused`: the file was taken whole to `refused/`, `reason` says why (Chinese, `BOTH`, English);
+    `failed`: by a fault of ours, it stays in the inbox.
     `ignored`: totals and blank rows, which are no records. read = kept + quarantined.
     """
 
@@ -136,21 +140,25 @@ def _load(
 ) -> Loaded:
     sha256 = _sha256(path)
     if contract is None:
-        reason = "no contract for a file of this name: see [files] match in the contracts"
+        reason = _line(
+            "没有合约与此文件名相符",
+            "no contract for a file of this name: see [files] match in the contracts",
+        )
         store.apply(_refusal(path, sha256, None, reason))
         _set_aside(path, site, reason)
         return Loaded(path.name, UNKNOWN, "refused", reason=reason)
     if store.seen(contract.name, sha256):
-        reason = "duplicate: the same content was loaded before"
+        reason = _line("重复:相同内容已载入", "duplicate: the same content was loaded before")
         store.apply(_refusal(path, sha256, contract, reason))
         _archive(path, site)
         return Loaded(path.name, contract.name, "duplicate", reason=reason)
     try:
         raw = read(path, contract, store.connection, secret)
     except Refused as refused:
-        store.apply(_refusal(path, sha256, contract, refused.reason))
-        _set_aside(path, site, refused.reason)
-        return Loaded(path.name, contract.name, "refused", reason=refused.reason)
+        reason = _line(refused.reason.zh, refused.reason.en)
+        store.apply(_refusal(path, sha256, contract, reason))
+        _set_aside(path, site, reason)
+        return Loaded(path.name, contract.name, "refused", reason=reason)
     if log is not None and raw.unknown:
         log.warning("headings not in the contract, not loaded", file=path.name, headings=list(raw.unknown))
     checked = check(raw, contract, store.connection, site.now())
@@ -181,6 +189,10 @@ def _load(
         stale=applied.stale,
         ignored=raw.ignored,
     )
+
+
+def _line(zh: str, en: str) -> str:
+    return zh + BOTH + en
 
 
 def _refusal(path: Path, sha256: str, contract: Contract | None, reason: str) -> Batch:
@@ -215,7 +227,9 @@ def _archive(path: Path, site: Site) -> None:
 def _set_aside(path: Path, site: Site, reason: str) -> None:
     """A refused file goes to refused/, with the reason beside it; mended, it can be dropped again."""
     moved = _move(path, site.folder / "refused")
-    moved.with_name(moved.name + ".reason.txt").write_text(reason + "\n", encoding="utf-8")
+    moved.with_name(moved.name + ".reason.txt").write_text(
+        reason.replace(BOTH, "\n") + "\n", encoding="utf-8"
+    )
 
 
 def _move(path: Path, folder: Path) -> Path:

@@ -24,6 +24,7 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from pipelines.contract import Contract, heading
 from pipelines.privacy import mask, over_distinct, pseudonym
+from warehouse.text import Text
 
 RAW = "incoming_raw"
 HEADER_WITHIN = 30
@@ -48,9 +49,9 @@ SUFFIXES = {
 class Refused(Exception):
     """The whole file cannot be trusted; `reason` says why in one line, without quoting its content."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
+    def __init__(self, zh: str, en: str) -> None:
+        self.reason = Text(zh=zh, en=en)
+        super().__init__(en)
 
 
 @dataclass(frozen=True)
@@ -181,14 +182,18 @@ def _demand_columns(layout: _Layout, contract: Contract) -> None:
     for name, rule in contract.fields.items():
         optional = not rule.required or rule.constant is not None or rule.default is not None
         if not optional and rule.mapped and name not in layout.sources:
-            raise Refused(f"no column for {name}: expected one of {', '.join(rule.headings)}")
+            raise Refused(
+                f"缺少“{rule.label.zh}”列:应为 {'、'.join(rule.headings)} 之一",
+                f"no column for {name}: expected one of {', '.join(rule.headings)}",
+            )
 
 
 def _no_headings(contract: Contract) -> Refused:
     key = contract.fields[contract.dataset.key]
     return Refused(
+        f"前 {HEADER_WITHIN} 行内没有“{contract.label.zh}”的表头:应有 {'、'.join(key.headings)} 等",
         f"no headings of '{contract.name}' in the first {HEADER_WITHIN} rows: "
-        f"expected {', '.join(key.headings)} and others"
+        f"expected {', '.join(key.headings)} and others",
     )
 
 
@@ -198,7 +203,7 @@ def read(path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection, 
     if form == "auto":
         form = SUFFIXES.get(path.suffix.lower(), "csv")  # type: ignore[assignment]
     if path.stat().st_size == 0:
-        raise Refused("empty file")
+        raise Refused("空文件", "empty file")
     cells = _Cells()
     if form == "csv":
         _read_csv(path.read_bytes(), contract, cells)
@@ -289,9 +294,12 @@ def _is_total(cells: Sequence[str]) -> bool:
 def decode(content: bytes, encoding: str = "auto") -> str:
     """Bytes → text: a byte order mark, else UTF-8, else GB18030; or as stated. Raises Refused."""
     if content[:4] == b"PK\x03\x04" or content[:4] == b"\xd0\xcf\x11\xe0":
-        raise Refused("a spreadsheet, not text: name it .xlsx and give its contract format = 'auto'")
+        raise Refused(
+            "是工作簿而非文本:请以 .xlsx 命名,并在合约中写 format = 'auto'",
+            "a spreadsheet, not text: name it .xlsx and give its contract format = 'auto'",
+        )
     if content[:4] in (b"PAR1", b"%PDF", b"\x89PNG", b"\x1f\x8b\x08\x00"):
-        raise Refused("not a text file")
+        raise Refused("不是文本文件", "not a text file")
     if encoding == "auto":
         encoding = _guess(content)
     try:
@@ -299,7 +307,10 @@ def decode(content: bytes, encoding: str = "auto") -> str:
     except UnicodeError as error:
         at = getattr(error, "start", 0)
         line = content[:at].count(b"\n") + 1
-        raise Refused(f"not decodable as {encoding} at line {line} (byte {at})") from error
+        raise Refused(
+            f"第 {line} 行(第 {at} 字节)无法按 {encoding} 解码",
+            f"not decodable as {encoding} at line {line} (byte {at})",
+        ) from error
 
 
 def _guess(content: bytes) -> str:
@@ -321,7 +332,7 @@ def _guess(content: bytes) -> str:
 def _read_csv(content: bytes, contract: Contract, cells: _Cells) -> None:
     text = decode(content, contract.files.encoding)
     if not text.strip():
-        raise Refused("empty file")
+        raise Refused("空文件", "empty file")
     delimiter, found = _sniff(text, contract)
     if found is None:
         raise _no_headings(contract)
@@ -374,7 +385,10 @@ def _records(text: str, delimiter: str, skip: int, width: int) -> Iterator[tuple
                 yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
-        raise Refused(f"unclosed or stray quote in the record at line {line}: {error}") from error
+        raise Refused(
+            f"第 {line} 行的记录引号未闭合或多余",
+            f"unclosed or stray quote in the record at line {line}: {error}",
+        ) from error
 
 
 def _demand_closed_quotes(row: Sequence[str], delimiter: str, width: int, line: int) -> None:
@@ -384,7 +398,8 @@ def _demand_closed_quotes(row: Sequence[str], delimiter: str, width: int, line: 
             for inner in cell.splitlines()[1:-1]:
                 if inner.count(delimiter) == width - 1:
                     raise Refused(
-                        f"unclosed quote in the record at line {line}: it swallows the lines that follow"
+                        f"第 {line} 行的记录引号未闭合,吞掉了后面的行",
+                        f"unclosed quote in the record at line {line}: it swallows the lines that follow",
                     )
 
 
@@ -411,7 +426,7 @@ def _read_xlsx(path: Path, contract: Contract, cells: _Cells) -> None:
                 book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names
             ]
     except (CalamineError, OSError, ValueError) as error:
-        raise Refused(f"not a readable workbook: {error}") from error
+        raise Refused("无法读取的工作簿", f"not a readable workbook: {error}") from error
     found_any = False
     for sheet in sheets:
         texts = [[_cell_text(cell) for cell in row] for row in sheet]
@@ -475,9 +490,9 @@ def _read_ndjson(content: bytes, contract: Contract, cells: _Cells) -> None:
         lines.append(number)
         records.append(record)
     if not records:
-        raise Refused("empty file")
+        raise Refused("空文件", "empty file")
     if len(cells.faults) == len(records):
-        raise Refused("no line is a JSON object")
+        raise Refused("没有一行是 JSON 对象", "no line is a JSON object")
     layout = _layout(list(keys), contract, merge=True)
     if len(layout.sources) < min(2, sum(1 for rule in contract.fields.values() if rule.headings)):
         raise _no_headings(contract)
@@ -516,7 +531,8 @@ def _read_parquet(
             used = layout.used()
             table = file.read(columns=[names[position] for _, position in used])
     except (pa.ArrowException, OSError) as error:
-        raise Refused(f"not a readable Parquet file: {str(error).splitlines()[0]}") from error
+        what = str(error).splitlines()[0]
+        raise Refused("无法读取的 Parquet 文件", f"not a readable Parquet file: {what}") from error
     table = table.select([names[position] for _, position in used])
     numbered = table.rename_columns([f"c{number}" for number in range(len(used))])
     texts = [_as_text(column.name, column.type) for column in numbered.schema]

@@ -92,12 +92,12 @@ def run(site: Site, stop: threading.Event | None = None) -> None:
     stop = stop or threading.Event()
     known = contracts(site)
     site.inbox.mkdir(parents=True, exist_ok=True)
-    with only_loader(site), logger(site) as log, Store.open(site) as store, _signals(stop):
+    with only_loader(site), logger(site) as log, Store.open(site) as store, _signals() as asked:
         log.info("started", pid=os.getpid(), inbox=str(site.inbox))
         loader = _Loader(site, store, log, known)
         jobs = loader.jobs()
         loader.heartbeat()
-        while not stop.is_set():
+        while not (stop.is_set() or asked):
             _safely(log, "sweep", loader.sweep)
             _safely(log, "jobs", jobs.run_pending)
             stop.wait(SWEEP_SECONDS)
@@ -189,15 +189,20 @@ def _safely(log: FilteringBoundLogger, name: str, job: Callable[[], object]) -> 
 
 
 @contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT end the loop after the file at hand. Only the main thread may ask for signals."""
+def _signals() -> Iterator[list[int]]:
+    """The list takes in SIGTERM and SIGINT, so that the loop ends after the file at hand.
+
+    Not an Event: its lock, taken in a handler while the same thread holds it, would never come free.
+    Only the main thread may ask for signals.
+    """
+    asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield asked
         return
     wanted = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in wanted}
+    before = {number: signal.signal(number, lambda got, _: asked.append(got)) for number in wanted}
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -570,8 +570,15 @@ class Oracle:
         self, measure: str, scope: str, start: date, end: date, cutoff: datetime | None = None
     ) -> Answer:
         """One figure. `measure` may carry a statistic (`hours_to_close:p90`)."""
-        facts = [fact for fact in self._of(measure, start, end, cutoff) if self.within(fact.place, scope)]
-        return _sum(measure, facts)
+        if datetime(start.year, start.month, start.day) > min(cutoff or self.now, self.now):
+            return Answer(None)  # not zero: it is still to come
+        return _sum(
+            measure, [f for f in self._of(measure, start, end, cutoff) if self.within(f.place, scope)]
+        )
+
+    def filed_under(self, measure: str, place: str, start: date, end: date) -> Answer:
+        """Of a figure the part filed under the place itself, not under one below it."""
+        return _sum(measure, [fact for fact in self._of(measure, start, end, None) if fact.place == place])
 
     def by_class(
         self, measure: str, scope: str, start: date, end: date, dimension: str, cutoff: datetime | None = None
@@ -593,6 +600,16 @@ class Oracle:
             if code in groups:
                 groups[code].append(fact)
         return {code: _sum(measure, facts) for code, facts in groups.items()}
+
+    def too_fine(
+        self, measure: str, place: str, start: date, end: date, cutoff: datetime | None = None
+    ) -> bool:
+        """Whether a figure about people's matters below the township is asked for other than whole months
+        (the running one up to the cut-off counts as whole)."""
+        if measure.partition(":")[0] not in PROTECTED or self.places[place]["level"] in LEVELS[:4]:
+            return False
+        last = min(cutoff or self.now, self.now).date()
+        return start.day != 1 or not ((end + DAY).day == 1 or end >= last)
 
     def suppressed(self, measure: str, answer: Answer) -> bool:
         """Whether a figure about people's matters rests on so few that it may not be shown."""
@@ -623,15 +640,17 @@ class Oracle:
             return rows
         spec = next(spec for spec in self.specs.values() if spec.dataset == dataset)
         events = spec.of_role("event")
+        (updated,) = spec.of_role("updated")
         born = {"cases": "reported_at", "petitions": "registered_at", "surveys": "answered_at"} | {
             "visits": "visited_at", "patrols": "planned_start", "responses": "alarm_at"
         } | {"meetings": "held_at", "work_items": "held_at"}  # fmt: skip
         out: list[Row] = []
         for row in rows:
             if row[born[dataset]] <= cutoff:
-                out.append(
-                    row | {name: None for name in events if row[name] is not None and row[name] > cutoff}
-                )
+                hidden = [name for name in events if row[name] is not None and row[name] > cutoff]
+                if "status" in row and row[updated] > cutoff:
+                    hidden.append("status")  # how it stood before its last update is not on record
+                out.append(row | dict.fromkeys(hidden))
         return out
 
 

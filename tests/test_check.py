@@ -9,8 +9,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.check import check, reason_label
-from pipelines.contract import OURS, Contract, read_contract
+from pipelines.check import check
+from pipelines.contract import Contract, read_contract
 from pipelines.read import Refused, read
 
 NOW = datetime(2024, 6, 30, 12, 0)
@@ -304,15 +304,3 @@ def test_words_that_look_like_sql_are_only_words(
     good, _ = checked(tmp_path, contract, connection, f"编号,网格,单位\nW1,A1,{evil}\n")
     assert good[0]["unit"] == evil
     assert connection.execute("select count(*) from rec_places").fetchall() == [(4,)]
-
-
-def test_every_reason_of_every_contract_has_words_in_both_languages() -> None:
-    for path in sorted(OURS.glob("*.toml")):
-        contract = read_contract(path)
-        reasons = ["columns", "json", *(rule.name for rule in contract.rules)]
-        reasons += [
-            f"{kind}:{name}" for name in contract.fields for kind in ("required", "type", "choice", "refers")
-        ]
-        for reason in reasons:
-            label = reason_label(contract, reason)
-            assert reason not in (label["zh"], label["en"])

@@ -52,11 +52,15 @@ def test_a_site_file_that_is_no_toml_names_the_place(tmp_path: Path) -> None:
 
 
 def test_nothing_published_yet_says_what_to_run(tmp_path: Path) -> None:
-    (tmp_path / "site.toml").write_text('home = "1"\n[name]\nzh = "某县"\nen = "A county"\n', encoding="utf-8")
+    (tmp_path / "site.toml").write_text(
+        'home = "1"\n[name]\nzh = "某县"\nen = "A county"\n', encoding="utf-8"
+    )
     assert "nerve load" in mistake("status", "--site", tmp_path)
 
 
-def test_a_malformed_contract_names_file_and_key_and_the_last_version_stays(small_site: Site, tmp_path: Path) -> None:
+def test_a_malformed_contract_names_file_and_key_and_the_last_version_stays(
+    small_site: Site, tmp_path: Path
+) -> None:
     site = tmp_path / "site"
     shutil.copytree(small_site.folder, site)
     (site / "sources").mkdir(exist_ok=True)
@@ -100,7 +104,17 @@ def test_status_accounts_for_every_row(small_site: Site) -> None:
     answer = json.loads(nerve("status", "--site", small_site.folder, "--json").stdout)
     assert answer["version"].startswith("v")
     names = {source["source"] for source in answer["sources"]}
-    assert {"places", "cases", "petitions", "surveys", "visits", "patrols", "responses", "meetings", "work_items"} <= names
+    assert {
+        "places",
+        "cases",
+        "petitions",
+        "surveys",
+        "visits",
+        "patrols",
+        "responses",
+        "meetings",
+        "work_items",
+    } <= names
     for source in answer["sources"]:
         assert source["read"] == source["kept"] + source["quarantined"], source
 
@@ -115,7 +129,16 @@ def test_value_answers_with_counts_unit_status_and_version(small_site: Site) -> 
         "2026-01-01/2026-01-31", "2026-02-01/2026-02-28", "2026-03-01/2026-03-31",
     ]  # fmt: skip
     for row in rows:
-        assert set(row) == {"place", "period", "value", "numerator", "denominator", "status", "unit", "version"}
+        assert set(row) == {
+            "place",
+            "period",
+            "value",
+            "numerator",
+            "denominator",
+            "status",
+            "unit",
+            "version",
+        }
         assert row["value"] == row["numerator"] / row["denominator"]
         assert row["status"] == "value"
 
@@ -137,4 +160,6 @@ def test_every_page_but_the_wall_prints_in_both_languages(
 
 
 def test_the_wall_is_not_printed(small_site: Site, tmp_path: Path) -> None:
-    assert "not printed" in mistake("report", "wall", "--site", small_site.folder, "--out", tmp_path / "w.pdf")
+    assert "not printed" in mistake(
+        "report", "wall", "--site", small_site.folder, "--out", tmp_path / "w.pdf"
+    )

@@ -71,6 +71,7 @@ def test_a_contract_gives_the_shape_of_its_dataset(tmp_path: Path) -> None:
     assert contract.dataset.key == "well_id"
     assert contract.dataset.born == "seen_at"
     assert contract.dataset.mapped == ("well_id", "state", "seen_at")
+    assert contract.dataset.rules["not_in_future"].en == "in the future"
     assert contract.fields["state"].codes() == {
         "dry": "dry",
         "wet": "wet",

@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -248,10 +247,9 @@ def test_the_running_loader_takes_a_file_once_it_has_settled_and_stops_when_told
     monkeypatch.setattr(running, "SWEEP_SECONDS", 0.02)
     stop, seen = threading.Event(), threading.Event()
     taken: list[str] = []
-    original = running.load_once
 
     def watched(*args: object, **named: object) -> list[Loaded]:
-        result = original(*args, **named)  # type: ignore[arg-type]
+        result = load_once(*args, **named)  # type: ignore[arg-type]
         taken.extend(loaded.file for loaded in result)
         seen.set()
         return result
@@ -300,23 +298,37 @@ def test_a_job_that_raises_is_logged_and_the_loop_goes_on(
     assert "broken sweep" in (site.log / "loader.log").read_text(encoding="utf-8")
 
 
+RUNS = """
+import sys, threading
+from pathlib import Path
+from pipelines.run import run
+from warehouse.site import Site
+from warehouse.text import Text
+
+class Told(threading.Event):
+    def wait(self, timeout=None):
+        print("up", flush=True)
+        return super().wait(timeout)
+
+run(Site(folder=Path(sys.argv[1]), name=Text(zh="a", en="a"), home="43"), Told())
+"""
+
+
 def test_sigterm_ends_the_loader_cleanly_and_its_lock_is_free(site: Site) -> None:
-    code = (
-        "import sys; from pathlib import Path; from pipelines.run import run; from warehouse.site import Site;"
-        "from warehouse.text import Text; print('up', flush=True);"
-        "run(Site(folder=Path(sys.argv[1]), name=Text(zh='a', en='a'), home='43'))"
+    loader = subprocess.Popen(
+        [sys.executable, "-c", RUNS, str(site.folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    loader = subprocess.Popen([sys.executable, "-c", code, str(site.folder)], stdout=subprocess.PIPE)
     try:
-        beat = site.log / "heartbeat.json"
-        deadline = time.monotonic() + 30
-        while not beat.exists() and loader.poll() is None and time.monotonic() < deadline:
-            threading.Event().wait(0.02)
+        assert loader.stdout is not None
+        assert loader.stdout.readline() == "up\n"
         loader.terminate()
-        assert loader.wait(20) == 0
+        _, errors = loader.communicate(timeout=20)
+        assert (loader.returncode, errors) == (0, "")
     finally:
         loader.kill()
-        loader.communicate()
     with only_loader(site):
         pass
 

@@ -350,6 +350,16 @@ def test_many_tiles_series_bars_and_gaps_are_printed() -> None:
     assert all(said in text for said in ("tile6", "bar119", "T500", "T-3", "Gaps", "flat"))
 
 
+def test_marked_cells_are_listed_however_many_there_are() -> None:
+    for many in (2, 40):
+        cells = tuple(
+            Shape(str(i), f"cell {i}", (tuple((x + i, y) for x, y in SQUARE),), 0, f"{i}.5", str(i + 1))
+            for i in range(many)
+        )
+        text = read(sheet_of(Map("Marks", cells, ("a",))))
+        assert all(f"{i + 1}cell{i}:{i}.5" in text for i in range(many))
+
+
 def test_a_short_name_counts_a_chinese_character_as_two() -> None:
     assert shortened("东安县白牙市镇", 14) == "东安县白牙市镇"
     assert shortened("东安县白牙市镇", 8) == "东安县…"

@@ -117,10 +117,10 @@ def test_threads_read_while_the_loader_publishes_and_never_see_half_a_batch(tmp_
     with tiny_store(site) as store:
         load(store, FIRST)
         store.publish()
-        readers = [threading.Thread(target=read) for _ in range(4)]
+        readers = [threading.Thread(target=read) for _ in range(3)]
         for reader in readers:
             reader.start()
-        for number in range(25):
+        for number in range(12):
             load(
                 store, CASE_HEADER + f"n{number} | G1 | 01-03 | | | 01-03\nm{number} | G2 | 01-03 | | | 01-03"
             )

@@ -34,7 +34,7 @@ def shown(
     """The cells as they may be shown.
 
     `protected[i]`: whether cell i is. `families`: indices of cells of one measure that add up to a total
-    somebody may know (the places of a scope, the months of a period).
+    somebody may know (the places of a scope or of a place in it, the months of a period).
     """
     if below <= 1 or not any(protected):
         return list(cells)

@@ -190,10 +190,11 @@ def _answer(
     out: list[Cell] = []
     protected: list[bool] = []
     families: dict[tuple[object, ...], list[int]] = {}
+    above = _above(ask, groups) if level else {}
     for i, measure in enumerate(measures):
         refused = refusals[i]
         for w, window in enumerate(windows):
-            fine = refused is None and too_fine(measure, ask.levels, window, moment.date())
+            fine = refused is None and below > 0 and too_fine(measure, ask.levels, window, moment.date())
             for group in groups if refused is None else groups if level else (None,):
                 result: Result
                 if refused is not None:
@@ -204,6 +205,8 @@ def _answer(
                     result = _result(ask, measure, window, found.get((i, w, group)))
                 if below and measure.protected:
                     families.setdefault((i, "w", w), []).append(len(out))
+                    for parent in above.get(group, ()):
+                        families.setdefault((i, "p", w, parent), []).append(len(out))
                     if split:
                         families.setdefault((i, "g", family[w], group), []).append(len(out))
                 protected.append(measure.protected)
@@ -301,6 +304,21 @@ def _result(ask: _Ask, measure: Measure, window: Period, sides: Mapping[str, flo
         return Value(sides["value"], n) if n else NoData()
     d = _number(sides["d"])
     return Value(n / d * measure.scale, n, d) if d else NoData()
+
+
+def _above(ask: _Ask, groups: Sequence[str | None]) -> dict[str | None, tuple[str, ...]]:
+    """The places in the scope that each place asked about belongs to: their totals may be known too."""
+    tree = tree_of(ask.version)
+    inside = tree.below(ask.scope.code)
+    out: dict[str | None, tuple[str, ...]] = {}
+    for group in groups:
+        parents: list[str] = []
+        place = tree.places.get(group) if group is not None else None
+        while place is not None and place.parent in inside and place.parent not in parents:
+            parents.append(place.parent)
+            place = tree.places.get(place.parent)
+        out[group] = tuple(parents)
+    return out
 
 
 def _number(value: float) -> float:
@@ -473,7 +491,12 @@ def _places(statement: _Statement, ask: _Ask, place: str) -> str:
             conditions.append(f"code in (select unnest({statement.bind(codes)}))")
     if ask.level:
         conditions.append(f"{ask.level} is not null")
-    return f"join (select code as _code{chosen} from places where {' and '.join(conditions)}) p on p._code = {place}"
+    join = f"join (select code as _code{chosen} from places where {' and '.join(conditions)}) p on p._code = {place}"
+    if not ask.scope.whole:
+        # Marts and records lie sorted by place: bounds let whole stretches be skipped. They decide nothing.
+        low, high = tree.bounds(ask.scope.code)
+        join += f" and {place} between {statement.bind(low)} and {statement.bind(high)}"
+    return join
 
 
 def _ranges(statement: _Statement, ranges: Sequence[tuple[int, Any, Any]]) -> str:

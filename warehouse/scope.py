@@ -74,6 +74,7 @@ class Tree:
             if place.parent is not None:
                 self._children.setdefault(place.parent, []).append(place.code)
         self._below: dict[str, frozenset[str]] = {}
+        self._bounds: dict[str, tuple[str, str]] = {}
         self._scopes: dict[str, Scope] = {}
 
     def children(self, code: str) -> tuple[Place, ...]:
@@ -91,6 +92,13 @@ class Tree:
                     found.add(one)
                     rest.extend(self._children.get(one, ()))
             known = self._below[code] = frozenset(found)
+        return known
+
+    def bounds(self, code: str) -> tuple[str, str]:
+        """The least and the greatest code in a scope, as text."""
+        known = self._bounds.get(code)
+        if known is None:
+            known = self._bounds[code] = (min(self.below(code)), max(self.below(code)))
         return known
 
     def at_level(self, scope: Scope, level: Level) -> tuple[Place, ...]:

@@ -2,15 +2,17 @@
 """The loader's side of the warehouse: batches in, immutable versions out.
 
 All records live in one DuckDB file that only the loader opens. A batch is one transaction: the log of what
-came and what it replaced, the current records, the additive marts, the quarantine and the account commit
-together or not at all. `publish` then writes everything later than CURRENT as a new version and moves
-CURRENT; a loader killed anywhere finds itself again by the same path.
+came and what it replaced, the current records, the quarantine and the account commit together or not at
+all. `publish` then writes everything later than CURRENT as a new version and moves CURRENT; a loader killed
+anywhere finds itself again by the same path.
+
+The marts live in the published versions alone. The next version's are the last one's, plus what the rows
+logged since then add (those that came) and take away (those that went), plus what the clock let ripen.
 
 Tables of the loader's file, by grain:
     rec_<dataset>   one row per business key: the fields, `_hash`, and `_batch`, `_row` of its newest image
     gone_<dataset>  the same for keys whose newest image is a tombstone
     log_<dataset>   one row per row that came ('in') or was replaced ('was') in a batch
-    mart_<table>    signed contributions per place and day; their sums are the mart
     model_<name>    a model's rows
     places          one row per place, with its ancestors
     batches, quarantine, sources, datasets, derived, meta
@@ -24,7 +26,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from time import time
@@ -37,7 +39,7 @@ from warehouse import layout
 from warehouse.catalogue import Model, catalogue
 from warehouse.dataset import DUCK_TYPES, Dataset
 from warehouse.layout import Manifest, Records, Source, columns, quoted
-from warehouse.marts import MartTable, contributions, daily, mart_tables, matured, monthly, named
+from warehouse.marts import MartTable, Part, contributions, daily, mart_tables, monthly, named
 from warehouse.mistake import Mistake
 from warehouse.site import Site
 from warehouse.text import Text
@@ -52,6 +54,7 @@ REST_ROWS = 200_000
 REST_BATCHES = 60
 """After so many rows or batches the database file is checkpointed even when the loader is never idle."""
 
+_NEVER = datetime(1, 1, 1)  # noqa: DTZ001 - times are the site's own, without zone
 _OWN_TABLES = frozenset({"batches", "quarantine", "sources", "datasets", "derived", "meta"})
 
 _ACCOUNTS = """
@@ -91,19 +94,6 @@ from rec_places p join ancestors a using (code)
 order by code
 """
 """One row per place; the code of its ancestor or itself at each level, by following `parent`."""
-
-_NO_PLACES = {
-    "places": "select null::varchar as code, null::varchar as parent, null::varchar as level,"
-    " null::varchar as name_zh, null::varchar as name_en, null::varchar as kind, null::bigint as households,"
-    " null::bigint as households_to_visit, null::date as valid_from, null::date as valid_to,"
-    " null::varchar as successor, null::varchar as source_code, null::varchar as shape, "
-    + ", ".join(f"null::varchar as {level}" for level in LEVELS)
-    + " limit 0",
-    "place_groups": "select null::varchar as member_id, null::varchar as group_code, null::varchar as kind,"
-    " null::varchar as name_zh, null::varchar as name_en, null::varchar as place, null::date as valid_from,"
-    " null::date as valid_to limit 0",
-}
-"""The tables of places for a site that has not loaded any: empty, so that queries need not ask."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +159,7 @@ class Store:
         self._previous: Manifest | None = None
         self._datasets: dict[str, Dataset] = {}
         self._marts: dict[str, MartTable] = {}
+        self._last_batch: dict[str, int] = {}
         self._since_rest = (0, 0)
         self._files_of: dict[str, frozenset[str]] = {}
 
@@ -243,7 +234,7 @@ class Store:
             )
 
     def apply(self, batch: Batch) -> Applied:
-        """Take in one batch in one transaction: log, records, marts, quarantine, account.
+        """Take in one batch in one transaction: log, records, quarantine, account.
 
         Of each key the row with the latest update time wins, at equal times the later arrival. Raises
         Mistake when read ≠ kept + quarantined; then, as after any error, nothing of the batch remains.
@@ -301,7 +292,7 @@ class Store:
                     {"number": number, "batch": batch},
                 )
                 self._rank_back(dataset, batch)
-                new, changed = self._upsert(dataset, number, log=False)
+                new, changed = self._upsert(dataset, number, kind="back")
                 applied = Applied(number, 0, 0, 0, new, changed, 0)
                 self.connection.execute(
                     "insert into batches values ($number, $source, $dataset, $file, $sha256, 0, 0, 0, null,"
@@ -325,12 +316,11 @@ class Store:
             return self._publish(fold=False)
 
     def fold(self) -> str | None:
-        """Write the record files anew without deltas, sum up the marts and checkpoint: work for idle times.
+        """Write the record files anew without deltas, count the marts anew and checkpoint: for idle times.
 
         Publishes a version when there were deltas, and returns its id.
         """
         with self._lock:
-            self._sum_marts()
             previous = self._previous
             deltas = previous is not None and any(r.deltas for r in previous.records.values())
             published = self._publish(fold=deltas)
@@ -390,52 +380,13 @@ class Store:
         self._define_marts()
         self._sweep()
 
-    def _read_previous(self) -> Manifest | None:
-        """The manifest of CURRENT, if it is whole and came from this database; else None, and the next
-        publish starts from new files. Raises Mistake when it is of a newer schema."""
-        try:
-            version = layout.read_pointer(self.site)
-            found = layout.read_manifest(self.site, version) if version else None
-        except Mistake as mistake:
-            if "newer than this program" in mistake.what:
-                raise
-            return None
-        if found is None or found.warehouse != self._warehouse:
-            return None
-        for name, size in found.files.items():
-            path = self.site.warehouse / name
-            if not path.is_file() or path.stat().st_size != size:
-                return None
-        return found
-
-    def _sweep(self) -> None:
-        """Remove what a killed publish or collect left: versions beyond CURRENT, unfinished ones, their files."""
-        try:
-            current = layout.read_pointer(self.site)
-        except Mistake:
-            current = None
-        for version in layout.version_ids(self.site):
-            beyond = current is not None and (layout.number(version) or 0) > (layout.number(current) or 0)
-            if version != current and (
-                beyond or current is None or not layout.manifest(self.site, version).exists()
-            ):
-                self._remove_version(version)
-        self._remove_unused_records()
-
     def _define_marts(self) -> None:
-        """Lay down the marts that the datasets at hand allow; one whose definition changed is counted anew."""
+        """Choose the marts that the datasets at hand allow."""
         if self._given_marts is None:
             tables = mart_tables(catalogue(), self._datasets, self.site.params)
         else:
             tables = tuple(self._given_marts)
         self._marts = {m.name: m for m in tables if all(name in self._datasets for name in m.reads)}
-        for mart in self._marts.values():
-            if not mart.model:
-                stamp = self._definition(mart)
-                if self._stamp(f"mart_{mart.name}") != stamp:
-                    with self._transaction():
-                        self._count_mart(mart, f"rec_{mart.name}")
-                        self._set_stamp(f"mart_{mart.name}", stamp)
 
     # -- applying -----------------------------------------------------------------------------------------
 
@@ -576,19 +527,22 @@ class Store:
         )
         self.connection.execute("create or replace temp table known as " + " union all ".join(halves))
 
-    def _upsert(self, dataset: Dataset, number: int, log: bool = True) -> tuple[int, int]:
-        """Put the applied rows of `ranked` in the place of what `known` holds; (new keys, changed keys)."""
+    def _upsert(self, dataset: Dataset, number: int, kind: str = "in") -> tuple[int, int]:
+        """Put the applied rows of `ranked` in the place of what `known` holds; (new keys, changed keys).
+
+        The log gets the rows of `ranked` as `kind` ('in', or 'back' for images an undo brings back), and
+        those replaced as 'was'.
+        """
         run = self.connection.execute
-        bound = {"batch": number}
+        bound: dict[str, object] = {"batch": number}
         names = columns(f.name for f in dataset.fields)
         key, suffix = quoted(dataset.key), dataset.name
         log_columns = f"_batch, _kind, _row, _applied, _deleted, _hash, {names}"
-        if log:
-            run(
-                f"insert into {quoted('log_' + suffix)} ({log_columns})"
-                f" select $batch, 'in', _row, _applied, _deleted, _hash, {names} from ranked",
-                bound,
-            )
+        run(
+            f"insert into {quoted('log_' + suffix)} ({log_columns})"
+            f" select $batch, $kind, _row, _applied, _deleted, _hash, {names} from ranked",
+            bound | {"kind": kind},
+        )
         run(
             f"create or replace temp table replaced as select k.* from known k"
             f" semi join (select * from ranked where _applied) r on r._hash = k._hash and r.{key} = k.{key}"
@@ -609,53 +563,11 @@ class Store:
                 f" select {names}, _hash, $batch, _row from ranked where _applied and _deleted = {deleted}",
                 bound,
             )
-        if suffix in self._marts:
-            self._move_mart(self._marts[suffix], names)
         if suffix == "places":
             run(_PLACES)
         applied = int(self._value("select count(*) from ranked where _applied"))
         changed = self._count("replaced")
         return applied - changed, changed
-
-    def _move_mart(self, mart: MartTable, names: str) -> None:
-        """Add the contributions of the rows that came to a mart, and take away those of the rows replaced."""
-        run = self.connection.execute
-        run(
-            f"create or replace temp table came as select {names} from ranked where _applied and not _deleted"
-        )
-        run(f"create or replace temp table went as select {names} from replaced where not _deleted")
-        cells = columns(name for name, _ in mart.columns)
-        signed = ", ".join(f"-{quoted(name)}" for name, _ in mart.columns)
-        summed = ", ".join(f"sum({quoted(name)})::{kind} as {quoted(name)}" for name, kind in mart.columns)
-        run(
-            f"insert into {quoted('mart_' + mart.name)} (place, day, {cells})"
-            f" select place, day, {summed} from ("
-            f"  select place, day, {cells} from ({contributions(mart, 'came')})"
-            f"  union all select place, day, {signed} from ({contributions(mart, 'went')})"
-            f" ) group by place, day having {_any_cell(mart, 'sum')}"
-        )
-
-    def _count_mart(self, mart: MartTable, relation: str) -> None:
-        """Make a mart's cells from all rows of a table."""
-        cells = columns(name for name, _ in mart.columns)
-        self.connection.execute(
-            f"create or replace table {quoted('mart_' + mart.name)} as"
-            f" select place, day, {cells} from ({contributions(mart, quoted(relation))})"
-        )
-
-    def _sum_marts(self) -> None:
-        """Sum up marts that hold more than twice the rows they have cells."""
-        for mart in self._marts.values():
-            table = quoted(f"mart_{mart.name}")
-            if not self._has_table(f"mart_{mart.name}"):
-                continue
-            cells = int(self._value(f"select count(*) from (select 1 from {table} group by place, day)"))
-            if self._count(f"mart_{mart.name}") > 2 * cells:
-                summed = ", ".join(f"sum({quoted(n)})::{kind} as {quoted(n)}" for n, kind in mart.columns)
-                self.connection.execute(
-                    f"create or replace table {table} as select place, day, {summed} from {table}"
-                    f" group by place, day having {_any_cell(mart, 'sum')}"
-                )
 
     def _account(self, number: int, batch: Batch, applied: Applied, started: datetime) -> None:
         run = self.connection.execute
@@ -686,298 +598,6 @@ class Store:
 
     # -- publishing ---------------------------------------------------------------------------------------
 
-    def _publish(self, fold: bool) -> str | None:
-        previous = self._previous
-        cutoff = self.site.now()
-        self._run_models()
-        last = int(self._value("select coalesce(max(batch), 0) from batches"))
-        stamps = self._stamps()
-        about = self._about()
-        if (
-            previous is not None
-            and not fold
-            and (previous.batch, previous.tables) == (last, stamps)
-            and previous.cutoff.date() == cutoff.date()
-            and about == {name: getattr(previous, name) for name in about}
-        ):
-            return None
-        if previous is None and last == 0:
-            return None
-        newest = max((layout.number(v) or 0 for v in layout.version_ids(self.site)), default=0)
-        version = f"v{newest + 1:06d}"
-        folder = layout.versions(self.site) / version
-        folder.mkdir(parents=True)
-        try:
-            records = self._write_records(version, previous, fold)
-            self._write_marts(version, previous, stamps, cutoff)
-            new_files = {str(layout.marts(self.site, version).relative_to(self.site.warehouse))}
-            new_files |= {name for r in records.values() for name in r.files}
-            manifest = Manifest.model_validate(
-                {
-                    "schema_number": layout.SCHEMA,
-                    "id": version,
-                    "warehouse": self._warehouse,
-                    "batch": last,
-                    "made_at": cutoff,
-                    "cutoff": cutoff,
-                    **about,
-                    "sources": self._sources(),
-                    "records": records,
-                    "tables": stamps,
-                    "files": {
-                        name: (self.site.warehouse / name).stat().st_size for name in sorted(new_files)
-                    },
-                }
-            )
-            self._finish(manifest, previous)
-        except BaseException:
-            if layout.read_pointer(self.site) != version:
-                shutil.rmtree(folder, ignore_errors=True)
-            self._previous = self._read_previous()
-            raise
-        self._previous = manifest
-        return version
-
-    def _about(self) -> dict[str, object]:
-        """What a manifest says of the site and its datasets; a change of it is a new version."""
-        site = self.site
-        return {
-            "site_name": site.name,
-            "synthetic": site.synthetic,
-            "notice": site.notice,
-            "params": site.params,
-            "datasets": tuple(self._datasets.values()),
-        }
-
-    def _run_models(self) -> None:
-        """Run the models whose inputs or text changed, and count their marts."""
-        for model in self._models.values():
-            if not all(name in self._datasets for name in model.reads):
-                continue
-            table = f"model_{model.name}"
-            stamp = _digest(model.sql, [self._dataset_stamp(name) for name in model.reads])
-            if self._stamp(table) != stamp:
-                with self._transaction():
-                    self.connection.execute(f"create or replace table {quoted(table)} as {model.sql}")
-                    self._set_stamp(table, stamp)
-            mart = self._marts.get(model.name)
-            if mart is not None:
-                counted = _digest(stamp, self._definition(mart))
-                if self._stamp(f"mart_{mart.name}") != counted:
-                    with self._transaction():
-                        self._count_mart(mart, table)
-                        self._set_stamp(f"mart_{mart.name}", counted)
-
-    def _stamps(self) -> dict[str, str]:
-        """A stamp of the content, the clock apart, of every table that marts.duckdb is to have."""
-        places = self._dataset_stamp("places")
-        stamps = {"places": places, "place_groups": self._dataset_stamp("place_groups")}
-        for name in self._models:
-            stamp = self._stamp(f"model_{name}")
-            if stamp is not None:
-                stamps[name] = stamp
-        for mart in self._marts.values():
-            content = _digest(self._definition(mart), [self._dataset_stamp(name) for name in mart.reads])
-            stamps[f"{mart.name}_month"] = content
-            stamps[f"{mart.name}_day"] = _digest(content, places)
-        return stamps
-
-    def _ripened(self, mart: MartTable, since: datetime, cutoff: datetime) -> bool:
-        """True when the clock alone, going from `since` to `cutoff`, lets a record of the mart count."""
-        if cutoff <= since:
-            return cutoff < since
-        either = " or ".join(
-            f"(({time}) > $since and ({time}) <= $cutoff)"
-            for time in dict.fromkeys(time for part in mart.parts for time in (part.at, part.matures))
-        )
-        return bool(
-            self._value(
-                f"select exists(select 1 from {named(self._relation(mart), mart.lets)} where {either})",
-                {"since": since, "cutoff": cutoff},
-            )
-        )
-
-    def _relation(self, mart: MartTable) -> str:
-        return quoted(("model_" if mart.model else "rec_") + mart.name)
-
-    def _write_marts(
-        self, version: str, previous: Manifest | None, stamps: Mapping[str, str], cutoff: datetime
-    ) -> None:
-        """Make marts.duckdb: a copy of the previous one, in which only tables that changed are written."""
-        path = layout.marts(self.site, version)
-        old: Mapping[str, str] = {}
-        if previous is not None:
-            shutil.copyfile(layout.marts(self.site, previous.id), path)
-            old = previous.tables
-        run = self.connection.execute
-        # Small blocks: most tables are small, and a version should be too.
-        run("attach $path as pub" + ("" if previous else " (block_size 16384)"), {"path": str(path)})
-        try:
-            with self._transaction():
-                for name in old.keys() - stamps.keys():
-                    run(f"drop table pub.{quoted(name)}")
-                for name in ("places", "place_groups", *self._models):
-                    if name in stamps and old.get(name) != stamps[name]:
-                        run(f"create or replace table pub.{quoted(name)} as {self._content(name)}")
-                for mart in self._marts.values():
-                    month, day = f"{mart.name}_month", f"{mart.name}_day"
-                    ripened = previous is not None and self._ripened(mart, previous.cutoff, cutoff)
-                    stale = [name for name in (month, day) if ripened or old.get(name) != stamps[name]]
-                    if not stale:
-                        continue
-                    cells = matured(mart, quoted(f"mart_{mart.name}"), self._relation(mart), cutoff)
-                    run(
-                        f"create or replace temp table cells as select * from ({cells}) where {_any_cell(mart)}"
-                    )
-                    if month in stale:
-                        run(f"create or replace table pub.{quoted(month)} as {monthly(mart, 'cells')}")
-                    if day in stale:
-                        known = "places" if "places" in self._datasets else f"({_NO_PLACES['places']})"
-                        run(f"create or replace table pub.{quoted(day)} as {daily(mart, 'cells', known)}")
-            run("checkpoint pub")
-        finally:
-            run("detach pub")
-
-    def _content(self, name: str) -> str:
-        """SELECT of a table that is published as it stands: places, place groups, a model."""
-        if name in self._models:
-            return f"select * from {quoted('model_' + name)} order by place"
-        return f"select * from {quoted(name)} order by all" if name in self._datasets else _NO_PLACES[name]
-
-    def _write_records(self, version: str, previous: Manifest | None, fold: bool) -> dict[str, Records]:
-        """Write the record files that this version adds; what each dataset now consists of."""
-        old = {} if previous is None else previous.records
-        shapes = {} if previous is None else {d.name: _shape(d) for d in previous.datasets}
-        out = {}
-        for name, dataset in self._datasets.items():
-            batch = self._last_batch(name)
-            before = old.get(name)
-            if before is not None and shapes.get(name) == _shape(dataset):
-                if before.batch == batch and not (fold and before.deltas):
-                    out[name] = before
-                    continue
-                # A base is rewritten when its deltas have grown to a quarter of it; until then they are
-                # stacked, and merged into one when there are many.
-                if not fold and before.delta_rows <= max(50_000, before.base_rows // 4):
-                    merge = len(before.deltas) >= DELTAS
-                    since = before.base_batch if merge else before.batch
-                    path, rows = self._write_rows(version, dataset, since)
-                    out[name] = before.model_copy(
-                        update={
-                            "deltas": (path,) if merge else (*before.deltas, path),
-                            "delta_rows": rows if merge else before.delta_rows + rows,
-                            "batch": batch,
-                        }
-                    )
-                    continue
-            path, rows = self._write_rows(version, dataset, None)
-            out[name] = Records(base=path, base_batch=batch, base_rows=rows, batch=batch)
-        return out
-
-    def _write_rows(self, version: str, dataset: Dataset, since: int | None) -> tuple[str, int]:
-        """Write a dataset's current rows, or the rows and tombstones later than batch `since`, to one Parquet
-        file; its path below the warehouse folder, and its rows."""
-        kind = "base" if since is None else "delta"
-        path = self.site.warehouse / "records" / dataset.name / f"{version}-{kind}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        names = columns(f.name for f in dataset.fields)
-        by = [name for name in (dataset.place, dataset.born, dataset.key) if name is not None]
-        rows = f"select {names}, _hash, _batch, false as _deleted from {quoted('rec_' + dataset.name)}"
-        bound: dict[str, object] = {"path": str(path)}
-        if since is not None:
-            bound["since"] = since
-            rows += (
-                " where _batch > $since union all"
-                f" select {names}, _hash, _batch, true from {quoted('gone_' + dataset.name)}"
-                " where _batch > $since"
-            )
-        (count,) = self.connection.execute(
-            f"copy (select * from ({rows}) order by {columns(by)}) to $path"
-            " (format parquet, compression zstd, row_group_size 20480)",
-            bound,
-        ).fetchone() or (0,)
-        return str(path.relative_to(self.site.warehouse)), int(count)
-
-    def _sources(self) -> tuple[Source, ...]:
-        run = self.connection.execute
-        reasons: dict[str, dict[str, int]] = {}
-        for source, reason, rows in run(
-            "select source, reason, count(*) from"
-            " (select source, unnest(reasons) as reason from quarantine"
-            "  where batch not in (select batch from batches where undone_by is not null))"
-            " group by source, reason order by source, count(*) desc, reason"
-        ).fetchall():
-            reasons.setdefault(source, {})[reason] = rows
-        refusals: dict[str, list[tuple[str, str]]] = {}
-        for source, file, reason in run(
-            "select source, file, refused from batches where refused is not null"
-            " qualify row_number() over (partition by source order by batch desc) <= 20"
-            " order by source, batch desc"
-        ).fetchall():
-            refusals.setdefault(source, []).append((file, reason))
-        rows = run(
-            "select s.source, s.label, s.dataset, s.fresh_hours, count(b.batch), coalesce(sum(b.read), 0)::bigint,"
-            " coalesce(sum(b.kept), 0)::bigint, coalesce(sum(b.quarantined), 0)::bigint, count(b.refused),"
-            " max(b.committed_at) filter (where b.refused is null)"
-            " from sources s left join batches b"
-            "  on b.source = s.source and b.undone_by is null and b.undoes is null"
-            " group by s.source, s.label, s.dataset, s.fresh_hours order by s.source"
-        ).fetchall()
-        return tuple(
-            Source(
-                name=name,
-                label=Text.model_validate_json(label),
-                dataset=dataset,
-                files=files,
-                read=read,
-                kept=kept,
-                quarantined=quarantined,
-                refused=refused,
-                last_load=last_load,
-                fresh_hours=fresh_hours,
-                reasons=reasons.get(name, {}),
-                refusals=tuple(refusals.get(name, [])),
-            )
-            for name, label, dataset, fresh_hours, files, read, kept, quarantined, refused, last_load in rows
-        )
-
-    def _finish(self, manifest: Manifest, previous: Manifest | None) -> None:
-        """Bring the version to the disk, then name it in CURRENT; after this a power cut loses nothing."""
-        warehouse = self.site.warehouse
-        path = layout.manifest(self.site, manifest.id)
-        path.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-        old = set() if previous is None else set(previous.files)
-        touched = [warehouse / name for name in manifest.files if name not in old] + [path]
-        for file in touched:
-            layout.flush(file)
-        for folder in {file.parent for file in touched} | {layout.versions(self.site), warehouse}:
-            layout.flush(folder)
-        pointer = layout.pointer(self.site)
-        fresh = pointer.with_suffix(".new")
-        fresh.write_text(manifest.id + "\n", encoding="ascii")
-        layout.flush(fresh)
-        fresh.replace(pointer)
-        layout.flush(warehouse)
-
-    def _remove_version(self, version: str) -> None:
-        # The manifest goes first: without it a folder is a leftover, whenever this is cut short.
-        layout.manifest(self.site, version).unlink(missing_ok=True)
-        shutil.rmtree(layout.versions(self.site) / version, ignore_errors=True)
-        self._files_of.pop(version, None)
-
-    def _remove_unused_records(self) -> None:
-        for version in layout.version_ids(self.site):
-            if version not in self._files_of:
-                try:
-                    self._files_of[version] = frozenset(layout.read_manifest(self.site, version).files)
-                except Mistake:
-                    # What it needs cannot be known: remove nothing.
-                    return
-        used = frozenset[str]().union(*self._files_of.values())
-        for path in (self.site.warehouse / "records").glob("*/*"):
-            if str(path.relative_to(self.site.warehouse)) not in used:
-                path.unlink()
-
     # -- small things -------------------------------------------------------------------------------------
 
     @contextmanager
@@ -1000,55 +620,7 @@ class Store:
     def _next_batch(self) -> int:
         return int(self._value("select coalesce(max(batch), 0) + 1 from batches"))
 
-    def _last_batch(self, dataset: str) -> int:
-        """The last batch that changed a record of the dataset; 0 for none."""
-        return int(
-            str(
-                self._value(
-                    "select coalesce(max(batch), 0) from batches where dataset = $dataset and new + changed > 0",
-                    {"dataset": dataset},
-                )
-            )
-        )
-
-    def _has_table(self, table: str) -> bool:
-        return bool(
-            self._value(
-                "select count(*) from duckdb_tables() where table_name = $table"
-                " and database_name = current_database()",
-                {"table": table},
-            )
-        )
-
-    def _stamp(self, name: str) -> str | None:
-        value = self._value("select stamp from derived where name = $name", {"name": name})
-        return None if value is None else str(value)
-
-    def _set_stamp(self, name: str, stamp: str) -> None:
-        self.connection.execute("delete from derived where name = $name", {"name": name})
-        self.connection.execute("insert into derived values ($name, $stamp)", {"name": name, "stamp": stamp})
-
-    def _dataset_stamp(self, name: str) -> str:
-        dataset = self._datasets.get(name)
-        return "none" if dataset is None else f"{self._last_batch(name)}:{_digest(_shape(dataset))}"
-
-    def _definition(self, mart: MartTable) -> str:
-        return _digest(contributions(mart, "relation"), mart.columns, mart.parts)
-
 
 def _hash(dataset: Dataset) -> str:
     """The key's hash as SQL: half of its MD5, the same in every version of DuckDB."""
     return f"md5_number_lower({quoted(dataset.key)}::varchar)"
-
-
-def _any_cell(mart: MartTable, function: str = "") -> str:
-    """The condition that a row of cells, or with `sum` a group of them, is not all zero."""
-    return " or ".join(f"{function}({quoted(name)}) <> 0" for name, _ in mart.columns) or "true"
-
-
-def _shape(dataset: Dataset) -> tuple[tuple[str, str], ...]:
-    return tuple((field.name, field.type) for field in dataset.fields)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -64,9 +64,12 @@ class Version:
             for table in sorted(self.tables):
                 name = quoted(table)
                 self._connection.execute(f"create view {name} as select * from published.main.{name}")
+            self._connection.execute("create schema later")
             for dataset in manifest.datasets:
                 if dataset.name not in self.tables:
-                    self._connection.execute(_view(site.warehouse, dataset, manifest.records[dataset.name]))
+                    records = manifest.records[dataset.name]
+                    for statement in _relations(site.warehouse, dataset, records):
+                        self._connection.execute(statement)
         except duckdb.Error as error:
             self._connection.close()
             raise _damaged(path.parent, str(error).splitlines()[0]) from error
@@ -137,20 +140,24 @@ def version(site: Site, name: str) -> Version:
         return found
 
 
-def _view(warehouse: Path, dataset: Dataset, records: Records) -> str:
-    """A dataset's current records as a view: the base without what deltas replace, and the newest of these."""
+def _relations(warehouse: Path, dataset: Dataset, records: Records) -> tuple[str, ...]:
+    """Statements for a dataset's current records as a view: its base without what deltas replace, and these.
+
+    Deltas are small and many: they are read into memory once, not by every query.
+    """
     names = columns(field.name for field in dataset.fields)
     name, key = quoted(dataset.name), quoted(dataset.key)
     base = f"read_parquet({_literal(str(warehouse / records.base))})"
     if not records.deltas:
-        return f"create view {name} as select {names} from {base}"
+        return (f"create view {name} as select {names} from {base}",)
     files = ", ".join(_literal(str(warehouse / file)) for file in records.deltas)
     return (
-        f"create view {name} as with later as ("
-        f" select * from read_parquet([{files}])"
-        f" qualify row_number() over (partition by _hash, {key} order by _batch desc) = 1"
-        f") select {names} from {base} b anti join later l on l._hash = b._hash and l.{key} = b.{key}"
-        f" union all select {names} from later where not _deleted"
+        f"create table later.{name} as select * from read_parquet([{files}])"
+        f" qualify row_number() over (partition by _hash, {key} order by _batch desc) = 1",
+        f"create view {name} as"
+        f" select {names} from {base} b"
+        f" anti join later.{name} l on l._hash = b._hash and l.{key} = b.{key}"
+        f" union all select {names} from later.{name} where not _deleted",
     )
 
 

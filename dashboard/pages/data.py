@@ -15,6 +15,7 @@ REASONS: dict[str, Text] = {
     "refers": Text(zh="区划代码不存在", en="place not known"),
     "min": Text(zh="小于下限", en="below the minimum"),
     "max": Text(zh="大于上限", en="above the maximum"),
+    "json": Text(zh="不是有效的 JSON 记录", en="not a JSON record"),
     "columns": Text(zh="列数不符", en="wrong number of columns"),
 }
 
@@ -39,7 +40,9 @@ def build(view: View) -> tuple[Block, ...]:
         ((s.label[view.lang], reason, count) for s in sources for reason, count in s.reasons.items()),
         key=lambda r: -r[2],
     )
-    refusals = [(s.label[view.lang], file, reason) for s in sources for file, reason in s.refusals]
+    refusals = [
+        (s.label[view.lang], file, _in_language(view, reason)) for s in sources for file, reason in s.refusals
+    ]
     return (
         Table(
             title=view.text("数据来源", "Sources"),
@@ -104,6 +107,12 @@ def build(view: View) -> tuple[Block, ...]:
             ),
         ),
     )
+
+
+def _in_language(view: View, reason: str) -> str:
+    """The loader writes a refusal as "中文 | English"."""
+    zh, _, en = reason.partition(" | ")
+    return zh if view.lang == "zh" or not en else en
 
 
 def reason_text(view: View, dataset: str, reason: str) -> str:

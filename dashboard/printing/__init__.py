@@ -44,7 +44,7 @@ WORDS: dict[str, Text] = {
     "good": Text(zh="达标", en="On target"),
     "near": Text(zh="接近", en="Near target"),
     "off": Text(zh="未达标", en="Off target"),
-    "neutral": Text(zh="无目标", en="No target"),
+    "neutral": Text(zh="不作评价", en="Not judged"),
     "none": Text(zh="无数据或不公布", en="No data or not shown"),
     "better": Text(zh="向好", en="better"),
     "worse": Text(zh="向差", en="worse"),
@@ -179,7 +179,18 @@ def _table(table: Table, lang: Lang) -> dict[str, Any]:
         "note": table.note,
         "empty": table.empty,
         "cut": cut,
+        "worded": _worded(table),
     }
+
+
+def _worded(table: Table) -> bool:
+    """Whether a column says the lamps in words of its own ("overdue", "fresh"), so that no key is needed."""
+    for i, column in enumerate(table.columns):
+        said = {(row.cells[i], row.lamp) for row in table.rows if i < len(row.cells)}
+        words = {word for word, _ in said}
+        if column.align == "left" and len(words) == len(said) <= 6 < len(table.rows) and "" not in words:
+            return True
+    return False
 
 
 def _map(block: Map) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from dashboard.blocks import (
     Trend,
 )
 from dashboard.web.markup import Markup, join, tag
-from dashboard.web.schematic import layout
+from dashboard.web.schematic import layout, text_width
 from dashboard.web.words import WORDS
 from warehouse.text import Lang
 
@@ -104,11 +104,12 @@ def _foot(note: str) -> Markup | None:
 def _tiles(block: Tiles, pen: Pen) -> Markup:
     count = len(block.tiles)
     wide = 6 if count % 6 == 0 else 5 if count % 5 == 0 and count % 4 else min(block.columns, count) or 1
+    narrow = count if count <= 5 else 3 if count % 3 == 0 and count % 4 else 4
     body = tag(
         "div",
         *(_tile(tile, pen) for tile in block.tiles),
         class_="n-tiles-grid",
-        style=f"--wide:{wide};--narrow:{4 if count % 4 == 0 else 3}",
+        style=f"--wide:{wide};--narrow:{narrow or 1}",
     )
     return join(_head(block.title), body)
 
@@ -128,7 +129,7 @@ def _tile(tile: Tile, pen: Pen) -> Markup:
         ),
         tag(
             "p",
-            lamp(tile.lamp),
+            lamp(tile.lamp) if tile.status else None,
             tag("span", tile.status, class_=f"n-word n-{tile.lamp}") if tile.status else None,
             tag("span", tile.target, class_="n-target") if tile.target else None,
             class_="n-tile-lamp",
@@ -339,6 +340,10 @@ def _ranking(block: Ranking, pen: Pen) -> Markup:
         tag("span", label, style=f"left:{_share(value, block.axis):.2f}%")
         for value, label in block.axis.ticks
     ]
+    # The columns left and right of the bars take the room their texts need, no more.
+    rank = 26 if any(bar.rank for bar in block.bars) else 0
+    side = rank + min(max((text_width(bar.label, 14) for bar in block.bars), default=0.0) + 18, 200)
+    tail = 168 if any(bar.counts for bar in block.bars) else 68
     return join(
         _head(block.title, block.axis.unit, block.sentence),
         tag(
@@ -347,6 +352,7 @@ def _ranking(block: Ranking, pen: Pen) -> Markup:
             tag("div", target, class_="n-overlay") if target else None,
             tag("div", *ticks, class_="n-rank-x"),
             class_="n-rank-box" + (" n-has-target" if target else ""),
+            style=f"--rank:{rank}px;--side:{side:.0f}px;--tail:{tail}px;--rows:{len(block.bars)}",
         ),
         _foot(block.note),
     )

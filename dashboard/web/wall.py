@@ -44,8 +44,9 @@ class Clock:
     stopped: bool
 
 
-def wall_data(sheet: Sheet, title: str, lang: Lang, clock: Clock, beat: float) -> WallData:
+def wall_data(sheet: Sheet, title: str, lang: Lang, clock: Clock, beat: float, home: str = "") -> WallData:
     """A sheet of the wall's blocks as the element's JSON. `beat` differs at every call: it is the heartbeat.
+    `home`: where the title leads.
 
     Blocks are found by kind and order: Tiles, Ranking, Trend, Map, Feed (alerts), Feed (latest), Table
     (source, last load in ISO, allowed hours). A missing one leaves its panel empty.
@@ -58,6 +59,7 @@ def wall_data(sheet: Sheet, title: str, lang: Lang, clock: Clock, beat: float) -
         "stopped": clock.stopped,
         "beat": beat,
         "base": base(),
+        "home": home,
     }
 
 

@@ -65,12 +65,14 @@ class Wall {
     this.root = root;
     this.page = 0;
     this.notice = el("p", "notice");
-    this.title = el("h1");
+    this.title = el("a");
     this.subtitle = el("p", "subtitle");
     this.date = el("span", "date");
+    this.asof = el("span", "asof");
     this.time = el("time", "time");
     this.header = el("header", "top", this.notice,
-      el("div", "name", this.title, this.subtitle), el("div", "clock", this.date, this.time));
+      el("div", "name", el("h1", "", this.title), this.subtitle),
+      el("div", "clock", el("div", "", this.date, this.asof), this.time));
     this.tiles = el("div", "tiles");
     this.ranking = panel("ranking");
     this.bars = el("div", "bars");
@@ -94,7 +96,6 @@ class Wall {
     this.latest = panel("latest");
     this.sourcesTitle = el("b");
     this.sources = el("div", "sources");
-    this.asof = el("span", "asof");
     this.lost = el("div", "lost");
     this.lost.setAttribute("role", "alert");
     this.waiting = el("div", "waiting");
@@ -102,7 +103,7 @@ class Wall {
       el("div", "middle",
         el("div", "column left", this.ranking.box, this.trend.box), this.map.box,
         el("div", "column right", this.alerts.box, this.latest.box)),
-      el("footer", "foot", this.sourcesTitle, this.sources, this.asof), this.lost, this.waiting);
+      el("footer", "foot", this.sourcesTitle, this.sources), this.lost, this.waiting);
     this.frame = el("div", "frame", this.stage);
     root.append(this.frame);
     this.fit = () => {
@@ -128,6 +129,8 @@ class Wall {
     }
     this.heard = performance.now();
     this.failing = 0;
+    // The heartbeat, for whoever watches the wall from outside.
+    this.stage.dataset.beats = Number(this.stage.dataset.beats || 0) + 1;
     if (!document.getElementById("n-fonts")) {
       const link = Object.assign(document.createElement("link"), { id: "n-fonts", rel: "stylesheet" });
       link.href = `${data.base}/assets/fonts.css`;
@@ -142,6 +145,7 @@ class Wall {
     text(this.notice, data.notice);
     show(this.notice, data.notice);
     text(this.title, data.title);
+    attr(this.title, "href", data.home);
     text(this.subtitle, data.subtitle);
     text(this.asof, `${data.words.cutoff} ${data.cutoff} · ${data.version}`);
     fill(this.tiles, data.tiles, () => this.makeTile(), (node, tile) => this.setTile(node, tile));
@@ -183,12 +187,11 @@ class Wall {
     cls(state.children[0], `lamp ${tile.lamp}`);
     text(state.children[1], tile.status);
     text(state.children[2], tile.target);
-    show(change, tile.change);
-    if (tile.change) {
-      text(change.children[0], tile.change[0]);
-      cls(change.children[0], tile.change[2]);
-      text(change.children[1], tile.change[1]);
-    }
+    show(state.children[0], tile.status);
+    const [by, than, lamp] = tile.change || ["", "", ""];
+    text(change.children[0], by);
+    cls(change.children[0], lamp);
+    text(change.children[1], than);
   }
 
   setRanking() {
@@ -272,7 +275,7 @@ class Wall {
     if (!map) return;
     text(this.map.title, map.title);
     text(this.map.aside, this.data.words.schematic);
-    text(this.schematic, map.note);
+    text(this.schematic, map.note.includes(this.data.words.schematic) ? "" : map.note);
     attr(this.picture, "viewBox", `0 0 ${map.width} ${map.height}`);
     const legend = [["", map.legend], ...map.classes];
     if (map.unknown) legend.push(["-", this.data.words.no_data]);

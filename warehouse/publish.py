@@ -1,0 +1,530 @@
+# ruff: noqa: S608 - names of datasets, fields and marts are formatted in, quoted; every value is bound
+"""Writing versions: everything in the loader's database later than CURRENT becomes a new version.
+
+The marts live in the published versions alone. The next version's are the last one's, plus what the rows
+logged since then add (those that came) and take away (those that went), plus what the clock let ripen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from time import time
+
+import duckdb
+
+from warehouse import layout
+from warehouse.catalogue import Model
+from warehouse.dataset import Dataset
+from warehouse.layout import Manifest, Records, Source, columns, quoted
+from warehouse.marts import MartTable, Part, contributions, daily, monthly, named
+from warehouse.mistake import Mistake
+from warehouse.site import Site
+from warehouse.text import Text
+
+LEVELS = ("county", "township", "village", "grid", "micro_grid")
+"""The levels for which `places` carries the code of the ancestor."""
+
+DELTAS = 30
+"""So many small record files before they are merged into one; each costs a reader a file to open."""
+
+_NEVER = datetime(1, 1, 1)  # noqa: DTZ001 - times are the site's own, without zone
+
+_NO_PLACES = {
+    "places": "select null::varchar as code, null::varchar as parent, null::varchar as level,"
+    " null::varchar as name_zh, null::varchar as name_en, null::varchar as kind, null::bigint as households,"
+    " null::bigint as households_to_visit, null::date as valid_from, null::date as valid_to,"
+    " null::varchar as successor, null::varchar as source_code, null::varchar as shape, "
+    + ", ".join(f"null::varchar as {level}" for level in LEVELS)
+    + " limit 0",
+    "place_groups": "select null::varchar as member_id, null::varchar as group_code, null::varchar as kind,"
+    " null::varchar as name_zh, null::varchar as name_en, null::varchar as place, null::date as valid_from,"
+    " null::date as valid_to limit 0",
+}
+"""The tables of places for a site that has not loaded any: empty, so that queries need not ask."""
+
+
+class Publisher:
+    """The one who writes versions from a loader database and moves CURRENT."""
+
+    def __init__(
+        self, site: Site, connection: duckdb.DuckDBPyConnection, warehouse: str, models: Sequence[Model]
+    ) -> None:
+        """Take up where the last publish ended, and clear what a killed one left.
+
+        `warehouse` names the loader database. Raises Mistake when CURRENT is of a newer schema.
+        """
+        self.site = site
+        self.connection = connection
+        self._warehouse = warehouse
+        self._models = {model.name: model for model in models}
+        self._datasets: Mapping[str, Dataset] = {}
+        self._marts: Sequence[MartTable] = ()
+        self._last_batch: dict[str, int] = {}
+        self._files_of: dict[str, frozenset[str]] = {}
+        self._previous = self._read_previous()
+        self._sweep()
+
+    @property
+    def has_deltas(self) -> bool:
+        """True when the current version has record files that folding would do away with."""
+        return self._previous is not None and any(r.deltas for r in self._previous.records.values())
+
+    def publish(
+        self, datasets: Mapping[str, Dataset], marts: Sequence[MartTable], fold: bool = False
+    ) -> str | None:
+        """Publish a version if anything changed since CURRENT, or to `fold`; its id or None.
+
+        Besides batches, a change of definitions or parameters counts, and the start of a new day.
+        """
+        self._datasets, self._marts = datasets, marts
+        previous = self._previous
+        cutoff = self.site.now()
+        self._last_batch = self._last_batches()
+        self._run_models()
+        last = max(self._last_batches(all_=True).values(), default=0)
+        stamps = self._stamps()
+        about = self._about()
+        if (
+            previous is not None
+            and not fold
+            and (previous.batch, previous.tables) == (last, stamps)
+            and previous.cutoff.date() == cutoff.date()
+            and about == {name: getattr(previous, name) for name in about}
+        ):
+            return None
+        if previous is None and last == 0:
+            return None
+        newest = max((layout.number(v) or 0 for v in layout.version_ids(self.site)), default=0)
+        version = f"v{newest + 1:06d}"
+        folder = layout.versions(self.site) / version
+        folder.mkdir(parents=True)
+        try:
+            records = self._write_records(version, previous, fold)
+            anew = fold or previous is None or cutoff < previous.cutoff
+            self._write_marts(version, None if anew else previous, stamps, cutoff)
+            new_files = {str(layout.marts(self.site, version).relative_to(self.site.warehouse))}
+            new_files |= {name for r in records.values() for name in r.files}
+            manifest = Manifest.model_validate(
+                {
+                    "schema_number": layout.SCHEMA,
+                    "id": version,
+                    "warehouse": self._warehouse,
+                    "batch": last,
+                    "made_at": cutoff,
+                    "cutoff": cutoff,
+                    **about,
+                    "sources": self._sources(),
+                    "records": records,
+                    "tables": stamps,
+                    "files": {
+                        name: (self.site.warehouse / name).stat().st_size for name in sorted(new_files)
+                    },
+                }
+            )
+            self._finish(manifest, previous)
+        except BaseException:
+            if layout.read_pointer(self.site) != version:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._previous = self._read_previous()
+            raise
+        self._previous = manifest
+        return version
+
+    def collect(
+        self, keep: set[str], age: timedelta = timedelta(minutes=15), last: int = 20
+    ) -> tuple[str, ...]:
+        """Remove old versions and the record files no remaining one needs; the ids removed.
+
+        A version stays when `keep` names it (a report refers to it), it is among the `last` newest, or it
+        was still current less than `age` ago, for a reader may hold it that long.
+        """
+        with self._lock:
+            ids = layout.version_ids(self.site)
+            removed = []
+            for version, successor in pairwise(ids[: len(ids) - last + 1]):
+                if version in keep or version == layout.read_pointer(self.site):
+                    continue
+                path = layout.manifest(self.site, successor)
+                if path.exists() and time() - path.stat().st_mtime < age.total_seconds():
+                    break
+                self._remove_version(version)
+                removed.append(version)
+            if removed:
+                self._remove_unused_records()
+            return tuple(removed)
+
+    def _read_previous(self) -> Manifest | None:
+        """The manifest of CURRENT, if it is whole and came from this database; else None, and the next
+        publish starts from new files. Raises Mistake when it is of a newer schema."""
+        try:
+            version = layout.read_pointer(self.site)
+            found = layout.read_manifest(self.site, version) if version else None
+        except Mistake as mistake:
+            if "newer than this program" in mistake.what:
+                raise
+            return None
+        if found is None or found.warehouse != self._warehouse:
+            return None
+        for name, size in found.files.items():
+            path = self.site.warehouse / name
+            if not path.is_file() or path.stat().st_size != size:
+                return None
+        return found
+
+    def _sweep(self) -> None:
+        """Remove what a killed publish or collect left: versions beyond CURRENT, unfinished ones, their files."""
+        try:
+            current = layout.read_pointer(self.site)
+        except Mistake:
+            current = None
+        for version in layout.version_ids(self.site):
+            beyond = current is not None and (layout.number(version) or 0) > (layout.number(current) or 0)
+            if version != current and (
+                beyond or current is None or not layout.manifest(self.site, version).exists()
+            ):
+                self._remove_version(version)
+        self._remove_unused_records()
+
+    def _about(self) -> dict[str, object]:
+        """What a manifest says of the site and its datasets; a change of it is a new version."""
+        site = self.site
+        return {
+            "site_name": site.name,
+            "synthetic": site.synthetic,
+            "notice": site.notice,
+            "params": site.params,
+            "datasets": tuple(self._datasets.values()),
+        }
+
+    def _run_models(self) -> None:
+        """Run the models whose inputs or text changed, and count their marts."""
+        for model in self._models.values():
+            if not all(name in self._datasets for name in model.reads):
+                continue
+            table = f"model_{model.name}"
+            stamp = _digest(model.sql, [self._dataset_stamp(name) for name in model.reads])
+            if self._stamp(table) != stamp:
+                with transaction(self.connection):
+                    self.connection.execute(f"create or replace table {quoted(table)} as {model.sql}")
+                    self._set_stamp(table, stamp)
+
+    def _stamps(self) -> dict[str, str]:
+        """A stamp of every table that marts.duckdb is to have, as `definition:content`, the clock apart."""
+        places = self._dataset_stamp("places")
+        stamps = {"places": places, "place_groups": self._dataset_stamp("place_groups")}
+        for name in self._models:
+            stamp = self._stamp(f"model_{name}")
+            if stamp is not None:
+                stamps[name] = f"{stamp}:"
+        for mart in self._marts:
+            definition = _digest(contributions(mart, "relation"), mart.columns, mart.parts)
+            content = ",".join(self._dataset_stamp(name) for name in mart.reads)
+            stamps[f"{mart.name}_month"] = f"{definition}:{content}"
+            stamps[f"{mart.name}_day"] = f"{_digest(definition, places)}:{content}"
+        return stamps
+
+    def _write_marts(
+        self, version: str, previous: Manifest | None, stamps: Mapping[str, str], cutoff: datetime
+    ) -> None:
+        """Make marts.duckdb: a copy of the previous one, in which only tables that changed are written."""
+        path = layout.marts(self.site, version)
+        if previous is not None:
+            shutil.copyfile(layout.marts(self.site, previous.id), path)
+        old = {} if previous is None else previous.tables
+        run = self.connection.execute
+        # Most tables are small: below 64 KiB DuckDB packs no bits, above it the rest of a block is wasted.
+        run("attach $path as pub" + ("" if previous else " (block_size 65536)"), {"path": str(path)})
+        try:
+            with transaction(self.connection):
+                for name in old.keys() - stamps.keys():
+                    run(f"drop table pub.{quoted(name)}")
+                for name in ("places", "place_groups", *self._models):
+                    if name in stamps and old.get(name) != stamps[name]:
+                        run(f"create or replace table pub.{quoted(name)} as {self._content(name)}")
+                for mart in self._marts:
+                    if previous is not None and self._can_move(mart, old, stamps):
+                        logged = old[f"{mart.name}_month"] != stamps[f"{mart.name}_month"]
+                        self._move_mart(mart, previous, cutoff, logged)
+                    else:
+                        self._count_mart(mart, cutoff)
+            run("checkpoint pub")
+        finally:
+            run("detach pub")
+
+    def _can_move(self, mart: MartTable, old: Mapping[str, str], stamps: Mapping[str, str]) -> bool:
+        """True when the mart's last published tables can be moved on by what was logged since."""
+        for name in (f"{mart.name}_month", f"{mart.name}_day"):
+            before, after = old.get(name, ""), stamps[name]
+            # A model's rows are made anew and not logged: when they changed, its mart is counted anew.
+            if before.partition(":")[0] != after.partition(":")[0] or (mart.model and before != after):
+                return False
+        return True
+
+    def _count_mart(self, mart: MartTable, cutoff: datetime) -> None:
+        """Write a mart's tables from all its records: what is ripe at `cutoff`."""
+        cells = contributions(_ripe(mart), self._relation(mart))
+        self.connection.execute(
+            f"create or replace temp table moved as {cells}", {"since": _NEVER, "cutoff": cutoff}
+        )
+        for name, sql in self._by_month_and_day(mart):
+            self.connection.execute(f"create or replace table pub.{quoted(name)} as {sql}")
+
+    def _move_mart(self, mart: MartTable, previous: Manifest, cutoff: datetime, logged: bool) -> None:
+        """Move the mart's tables in `pub` from the last version to `cutoff`; cells not touched stay.
+
+        `logged` is false when no record of it came or went since.
+        """
+        run = self.connection.execute
+        ripe, relation = _ripe(mart), self._relation(mart)
+        # 1. What the clock let ripen among all records; sought first, for it is nearly always nothing.
+        either = " or ".join(
+            f"(({time}) > $since and ({time}) <= $cutoff)"
+            for time in dict.fromkeys(time for part in mart.parts for time in (part.at, part.matures))
+        )
+        extra = f" exclude ({columns(name for name, _ in mart.lets)})" if mart.lets else ""
+        ripening = f"(select *{extra} from {named(relation, mart.lets)} where {either})"
+        run(
+            f"create or replace temp table moved as {contributions(ripe, ripening)}",
+            {"since": previous.cutoff, "cutoff": cutoff},
+        )
+        # 2. What the rows that came and went since then had added at the last cut-off.
+        if logged:
+            names = columns(name for name, _ in mart.columns)
+            negative = ", ".join(f"-{quoted(name)}" for name, _ in mart.columns)
+            log = f"from {quoted('log_' + mart.name)} where _batch > $batch and not _deleted and"
+            for cells, rows in (
+                (names, f"(select * {log} _applied and _kind <> 'was')"),
+                (negative, f"(select * {log} _kind = 'was')"),
+            ):
+                run(
+                    f"insert into moved select place, day, {cells} from ({contributions(ripe, rows)})",
+                    {"batch": previous.batch, "since": _NEVER, "cutoff": previous.cutoff},
+                )
+        if self._count("moved") == 0:
+            return
+        summed = ", ".join(f"sum({quoted(name)})::{kind} as {quoted(name)}" for name, kind in mart.columns)
+        some = " or ".join(f"sum({quoted(name)}) <> 0" for name, _ in mart.columns)
+        for name, sql in self._by_month_and_day(mart):
+            time, table = name.rpartition("_")[2], f"pub.{quoted(name)}"
+            run(f"create or replace temp table touched as {sql}")
+            run(
+                f"create or replace table {table} as"
+                f" with cells as ("
+                f"  select * from {table} semi join touched using (place, {time})"
+                f"  union all select * from touched"
+                f" )"
+                f" select * from {table} anti join touched using (place, {time})"
+                f" union all"
+                f" select place, {time}, {summed} from cells group by place, {time} having {some}"
+                f" order by place, {time}"
+            )
+
+    def _by_month_and_day(self, mart: MartTable) -> tuple[tuple[str, str], tuple[str, str]]:
+        """The names of a mart's two tables, each with the SELECT that sums the cells of `moved` to it."""
+        known = "places" if "places" in self._datasets else f"({_NO_PLACES['places']})"
+        return (
+            (f"{mart.name}_month", monthly(mart, "moved")),
+            (f"{mart.name}_day", daily(mart, "moved", known)),
+        )
+
+    def _relation(self, mart: MartTable) -> str:
+        return quoted(("model_" if mart.model else "rec_") + mart.name)
+
+    def _content(self, name: str) -> str:
+        """SELECT of a table that is published as it stands: places, place groups, a model."""
+        if name in self._models:
+            return f"select * from {quoted('model_' + name)} order by place"
+        return f"select * from {quoted(name)} order by all" if name in self._datasets else _NO_PLACES[name]
+
+    def _write_records(self, version: str, previous: Manifest | None, fold: bool) -> dict[str, Records]:
+        """Write the record files that this version adds; what each dataset now consists of."""
+        old = {} if previous is None else previous.records
+        shapes = {} if previous is None else {d.name: _shape(d) for d in previous.datasets}
+        out = {}
+        for name, dataset in self._datasets.items():
+            batch = self._last_batch.get(name, 0)
+            before = old.get(name)
+            if before is not None and shapes.get(name) == _shape(dataset):
+                if before.batch == batch and not (fold and before.deltas):
+                    out[name] = before
+                    continue
+                # A base is rewritten when its deltas have grown to a quarter of it; until then they are
+                # stacked, and merged into one when there are many.
+                if not fold and before.delta_rows <= max(50_000, before.base_rows // 4):
+                    merge = len(before.deltas) >= DELTAS
+                    since = before.base_batch if merge else before.batch
+                    path, rows = self._write_rows(version, dataset, since)
+                    out[name] = before.model_copy(
+                        update={
+                            "deltas": (path,) if merge else (*before.deltas, path),
+                            "delta_rows": rows if merge else before.delta_rows + rows,
+                            "batch": batch,
+                        }
+                    )
+                    continue
+            path, rows = self._write_rows(version, dataset, None)
+            out[name] = Records(base=path, base_batch=batch, base_rows=rows, batch=batch)
+        return out
+
+    def _write_rows(self, version: str, dataset: Dataset, since: int | None) -> tuple[str, int]:
+        """Write a dataset's current rows, or the rows and tombstones later than batch `since`, to one Parquet
+        file; its path below the warehouse folder, and its rows."""
+        kind = "base" if since is None else "delta"
+        path = self.site.warehouse / "records" / dataset.name / f"{version}-{kind}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        names = columns(f.name for f in dataset.fields)
+        by = [name for name in (dataset.place, dataset.born, dataset.key) if name is not None]
+        rows = f"select {names}, _hash, _batch, false as _deleted from {quoted('rec_' + dataset.name)}"
+        bound: dict[str, object] = {"path": str(path)}
+        if since is not None:
+            bound["since"] = since
+            rows += (
+                " where _batch > $since union all"
+                f" select {names}, _hash, _batch, true from {quoted('gone_' + dataset.name)}"
+                " where _batch > $since"
+            )
+        (count,) = self.connection.execute(
+            f"copy (select * from ({rows}) order by {columns(by)}) to $path"
+            " (format parquet, compression zstd, row_group_size 20480)",
+            bound,
+        ).fetchone() or (0,)
+        return str(path.relative_to(self.site.warehouse)), int(count)
+
+    def _sources(self) -> tuple[Source, ...]:
+        run = self.connection.execute
+        reasons: dict[str, dict[str, int]] = {}
+        for source, reason, rows in run(
+            "select source, reason, count(*) from"
+            " (select source, unnest(reasons) as reason from quarantine"
+            "  where batch not in (select batch from batches where undone_by is not null))"
+            " group by source, reason order by source, count(*) desc, reason"
+        ).fetchall():
+            reasons.setdefault(source, {})[reason] = rows
+        refusals: dict[str, list[tuple[str, str]]] = {}
+        for source, file, reason in run(
+            "select source, file, refused from batches where refused is not null"
+            " qualify row_number() over (partition by source order by batch desc) <= 20"
+            " order by source, batch desc"
+        ).fetchall():
+            refusals.setdefault(source, []).append((file, reason))
+        rows = run(
+            "select s.source, s.label, s.dataset, s.fresh_hours, count(b.batch), coalesce(sum(b.read), 0)::bigint,"
+            " coalesce(sum(b.kept), 0)::bigint, coalesce(sum(b.quarantined), 0)::bigint, count(b.refused),"
+            " max(b.committed_at) filter (where b.refused is null)"
+            " from sources s left join batches b"
+            "  on b.source = s.source and b.undone_by is null and b.undoes is null"
+            " group by s.source, s.label, s.dataset, s.fresh_hours order by s.source"
+        ).fetchall()
+        return tuple(
+            Source(
+                name=name,
+                label=Text.model_validate_json(label),
+                dataset=dataset,
+                files=files,
+                read=read,
+                kept=kept,
+                quarantined=quarantined,
+                refused=refused,
+                last_load=last_load,
+                fresh_hours=fresh_hours,
+                reasons=reasons.get(name, {}),
+                refusals=tuple(refusals.get(name, [])),
+            )
+            for name, label, dataset, fresh_hours, files, read, kept, quarantined, refused, last_load in rows
+        )
+
+    def _finish(self, manifest: Manifest, previous: Manifest | None) -> None:
+        """Bring the version to the disk, then name it in CURRENT; after this a power cut loses nothing."""
+        warehouse = self.site.warehouse
+        path = layout.manifest(self.site, manifest.id)
+        path.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+        old = set() if previous is None else set(previous.files)
+        touched = [warehouse / name for name in manifest.files if name not in old] + [path]
+        for file in touched:
+            layout.flush(file)
+        for folder in {file.parent for file in touched} | {layout.versions(self.site), warehouse}:
+            layout.flush(folder)
+        pointer = layout.pointer(self.site)
+        fresh = pointer.with_suffix(".new")
+        fresh.write_text(manifest.id + "\n", encoding="ascii")
+        layout.flush(fresh)
+        fresh.replace(pointer)
+        layout.flush(warehouse)
+
+    def _remove_version(self, version: str) -> None:
+        # The manifest goes first: without it a folder is a leftover, whenever this is cut short.
+        layout.manifest(self.site, version).unlink(missing_ok=True)
+        shutil.rmtree(layout.versions(self.site) / version, ignore_errors=True)
+        self._files_of.pop(version, None)
+
+    def _remove_unused_records(self) -> None:
+        for version in layout.version_ids(self.site):
+            if version not in self._files_of:
+                try:
+                    self._files_of[version] = frozenset(layout.read_manifest(self.site, version).files)
+                except Mistake:
+                    # What it needs cannot be known: remove nothing.
+                    return
+        used = frozenset[str]().union(*self._files_of.values())
+        for path in (self.site.warehouse / "records").glob("*/*"):
+            if str(path.relative_to(self.site.warehouse)) not in used:
+                path.unlink()
+
+    def _last_batches(self) -> dict[str, int]:
+        """dataset → the last batch that changed a record of it."""
+        return dict(
+            self.connection.execute(
+                "select dataset, max(batch) from batches where new + changed > 0 group by dataset"
+            ).fetchall()
+        )
+
+    def _stamp(self, name: str) -> str | None:
+        value = self._value("select stamp from derived where name = $name", {"name": name})
+        return None if value is None else str(value)
+
+    def _set_stamp(self, name: str, stamp: str) -> None:
+        self.connection.execute("delete from derived where name = $name", {"name": name})
+        self.connection.execute("insert into derived values ($name, $stamp)", {"name": name, "stamp": stamp})
+
+    def _dataset_stamp(self, name: str) -> str:
+        dataset = self._datasets.get(name)
+        return "none" if dataset is None else f"{self._last_batch.get(name, 0)}-{_digest(_shape(dataset))}"
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of it or, after any error, nothing."""
+    connection.begin()
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def _ripe(mart: MartTable) -> MartTable:
+    """The mart of records that begin to count later than $since and by $cutoff: a record counts from the
+    later of the time it is attributed to and the time it matures."""
+
+    def within(part: Part) -> Part:
+        at, matures = f"({part.at})", f"({part.matures})"
+        ripe = f"{at} <= $cutoff and {matures} <= $cutoff and ({at} > $since or {matures} > $since)"
+        # What has no time of attribution adds nothing.
+        return replace(part, at=f"case when {ripe} then {at} end")
+
+    return replace(mart, parts=tuple(within(part) for part in mart.parts))
+
+
+def _shape(dataset: Dataset) -> tuple[tuple[str, str], ...]:
+    return tuple((field.name, field.type) for field in dataset.fields)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
