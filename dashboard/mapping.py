@@ -26,6 +26,7 @@ a bound of 4 lets about 0.04 false alarms through by chance (Bonferroni on the n
 Poisson count)."""
 HIGH_COUNT = 10
 HIGH_RATIO = 2.0
+QUANTILES = (0.35, 0.65, 0.85, 0.97)
 RECENT_DAYS = 90
 RISING = 1.5
 
@@ -110,7 +111,8 @@ def grid_cases(view: View, period: Period) -> list[Grid]:
 def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int) -> Map:
     """The grids of the scope in five classes of equal count by rate; the first `rings` marked ones numbered."""
     rates = sorted(g.rate for g in grids)
-    breaks = [rates[int(len(rates) * q)] for q in (0.35, 0.65, 0.85, 0.96)] if rates else []
+    # Few grids give equal quantiles: a class that would hold nothing is left out.
+    breaks = sorted({round(rates[int(len(rates) * q)], 1) for q in QUANTILES} - {round(rates[0], 1)}) if rates else []
     shapes = geometry(view.version)
     marked = {g.code: str(i) for i, g in enumerate((g for g in grids if g.marked), start=1) if i <= rings}
     cells = tuple(
@@ -118,7 +120,7 @@ def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int) -> Ma
             code=g.code,
             label=g.name,
             rings=shapes[g.code],
-            level=sum(g.rate >= b for b in breaks),
+            level=sum(round(g.rate, 1) >= b for b in breaks),
             text=view.text(
                 f"{g.cases:,} 件 · {g.households:,} 户 · 每百户 {g.rate:.1f}",
                 f"{g.cases:,} cases · {g.households:,} households · {g.rate:.1f} per 100",

@@ -34,7 +34,7 @@ from warehouse.version import current
 from warehouse.viewer import Viewer
 
 LOG = logging.getLogger(__name__)
-BEAT_SECONDS = 3
+BEAT_SECONDS = 1.5
 WAIT_SECONDS = 2
 FIRST = next(page.name for page in PAGES if not page.wall)
 
@@ -262,10 +262,25 @@ def _children(view: View) -> dict[str, str]:
 
 
 def _pdf(sheet: Sheet, view: View) -> bytes:
-    # Loaded at the first export: the compiler is of no use to a page.
-    from dashboard.printing import render_pdf
+    # Loaded at the first export: the compiler is of no use to a page. What left the house is kept and registered.
+    from dashboard.printing import register, render_pdf, write_pdf
 
-    return render_pdf(sheet, view.site.name[view.lang], made=view.version.made_at)
+    pdf = render_pdf(sheet, view.site.name[view.lang], made=view.version.made_at)
+    path = view.site.reports / f"{sheet.page}-{view.scope.code}-{view.period.end}-{view.lang}-{sheet.version}.pdf"
+    write_pdf(path, pdf)
+    register(
+        view.site,
+        page=sheet.page,
+        scope=view.scope.code,
+        start=view.period.start,
+        end=view.period.end,
+        compare=view.compare,
+        lang=view.lang,
+        version=sheet.version,
+        pdf=pdf,
+        path=path,
+    )
+    return pdf
 
 
 # ---- the wall

@@ -14,10 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dashboard.pages import page as page_of
-from dashboard.printing import render_pdf, write_pdf
-from dashboard.printing.register import register
 from dashboard.view import build, view_of
-from nerve import demo as demo_job
 from nerve.server import serve as serve_job
 from pipelines.run import load as load_inbox
 from pipelines.run import run
@@ -73,9 +70,10 @@ def demo(
     port: Annotated[int | None, typer.Option(help="Port of the app.")] = None,
 ) -> None:
     """Make the demo's source files, load them, publish, and start the live feed and the app."""
-    demo_job.demo(
-        site, place=place, until=_day("--until", until), seed=seed, scale=scale, serve=serve, port=port
-    )
+    # Loaded here: making places needs scipy, which no other command should wait for.
+    from nerve.demo import demo as make_demo
+
+    make_demo(site, place=place, until=_day("--until", until), seed=seed, scale=scale, serve=serve, port=port)
 
 
 @app.command()
@@ -144,7 +142,7 @@ def status(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None
                 )
             )
         )  # fmt: skip
-    Console().print(table)
+    _console().print(table)
 
 
 @app.command()
@@ -200,7 +198,7 @@ def value(
         table.add_column(heading)
     for row in rows:
         table.add_row(*("–" if item is None else str(item) for item in row.values()))
-    Console().print(table)
+    _console().print(table)
 
 
 @app.command()
@@ -215,6 +213,8 @@ def report(
     compare: Annotated[str, typer.Option(help="both, previous, year or none.")] = "both",
 ) -> None:
     """Print a page as an A4 brief, registered with its data version."""
+    from dashboard.printing import register, render_pdf, write_pdf
+
     found = load_site(site)
     chosen = page_of(page)
     if chosen.wall:
@@ -233,7 +233,7 @@ def report(
             "compare": compare,
         },
     )
-    pdf = render_pdf(build(chosen, view), found.name[view.lang], made=version.made_at.replace(microsecond=0))
+    pdf = render_pdf(build(chosen, view), found.name[view.lang], made=version.made_at)
     write_pdf(out, pdf)
     entry = register(
         found,
@@ -271,6 +271,11 @@ def _time(option: str, value: str | None) -> datetime | None:
         return datetime.fromisoformat(value)
     except ValueError as error:
         raise Mistake(option, f"'{value}' is not a time", "write it as 2026-01-31T18:00") from error
+
+
+def _console() -> Console:
+    """A terminal's own width; wide where the output is piped, so that nothing is cut."""
+    return Console(width=None if sys.stdout.isatty() else 200)
 
 
 def _json(value: object) -> None:

@@ -674,6 +674,11 @@ def _sum(measure: str, facts: Sequence[Fact]) -> Answer:
 # --- definitions: cases ----------------------------------------------------------------------------------
 
 
+def is_cancelled(case: Row) -> bool:
+    """Cancelled 作废, with or without the time on record."""
+    return case["cancelled_at"] is not None or case["status"] == "cancelled"
+
+
 def due_of(case: Row) -> datetime | None:
     """The (extended) due time, moved by a suspension that has ended."""
     due: datetime | None = case["extended_due_at"] or case["due_at"]
@@ -705,7 +710,7 @@ def _due_to_close(n: Callable[[Row, datetime], bool]) -> Callable[[Oracle, datet
             suspended = case["suspended_from"] is not None and case["suspended_to"] is None
             if case["filed_at"] is None or case["due_at"] is None or due is None:
                 continue
-            if case["cancelled_at"] is not None or suspended:
+            if is_cancelled(case) or suspended:
                 continue
             closed = case["closed_at"]
             at = min(closed, due) if closed is not None and oracle.due_rule == "earlier" else due
@@ -718,7 +723,7 @@ def _settled(*tiers: str) -> Callable[[Oracle, datetime], Iterator[Fact]]:
     return _each(
         "cases",
         "closed_at",
-        lambda case: case["cancelled_at"] is None and case["closed_tier"] is not None,
+        lambda case: not is_cancelled(case),
         lambda case: case["closed_tier"] in tiers,
     )
 
@@ -741,7 +746,7 @@ def _open(oracle: Oracle, as_of: datetime) -> Iterator[tuple[Row, datetime]]:
     """Cases still open whose clock runs, with their due time."""
     for case in oracle.seen("cases", as_of):
         due = due_of(case)
-        over = case["closed_at"] or case["cancelled_at"] or case["status"] == "not_accepted"
+        over = case["closed_at"] or is_cancelled(case) or case["status"] == "not_accepted"
         suspended = case["suspended_from"] is not None and case["suspended_to"] is None
         if case["due_at"] is not None and due is not None and not over and not suspended:
             yield case, due
@@ -779,37 +784,32 @@ def _on_time_reply(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
             )
 
 
-def _matters(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    out: dict[str, list[Row]] = {}
+def _neighbours(rows: Sequence[Row]) -> Iterator[tuple[Row, bool, Row | None]]:
+    """Each petition, whether its matter was registered before, and the next registration of the matter.
+
+    Two registrations at the same moment stand in the order of their numbers.
+    """
+    matters: dict[str, list[Row]] = {}
     for row in rows:
-        if row["matter_key"] is not None:
-            out.setdefault(row["matter_key"], []).append(row)
-    return out
+        matters.setdefault(row["matter_key"] or f"only {row['petition_id']}", []).append(row)
+    for matter in matters.values():
+        matter.sort(key=lambda row: (row["registered_at"], row["petition_id"]))
+        for number, row in enumerate(matter):
+            yield row, number > 0, matter[number + 1] if number + 1 < len(matter) else None
 
 
 def _one_time(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
-    rows = oracle.seen("petitions", cutoff)
-    matters = _matters(rows)
-    for row in rows:
-        if row["kind"] != "first" or row["closed_at"] is None:
-            continue
-        until = row["closed_at"] + oracle.window
-        again = any(
-            other["petition_id"] != row["petition_id"]
-            and row["registered_at"] < other["registered_at"] <= until
-            for other in matters.get(row["matter_key"], ())
-        )
-        yield Fact(row["place"], row["closed_at"], n=not again, d=1, ripe=until, row=row)
+    """A petition marked as first whose matter was registered before is no first one."""
+    for row, before, following in _neighbours(oracle.seen("petitions", cutoff)):
+        if row["kind"] == "first" and not before and row["closed_at"] is not None:
+            until = row["closed_at"] + oracle.window
+            again = following is not None and following["registered_at"] <= until
+            yield Fact(row["place"], row["closed_at"], n=not again, d=1, ripe=until, row=row)
 
 
 def _repeats(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
-    rows = oracle.seen("petitions", cutoff)
-    matters = _matters(rows)
-    for row in rows:
-        earlier = any(
-            other["registered_at"] < row["registered_at"] for other in matters.get(row["matter_key"], ())
-        )
-        yield Fact(row["place"], row["registered_at"], n=row["kind"] == "repeat" or earlier, d=1, row=row)
+    for row, before, _ in _neighbours(oracle.seen("petitions", cutoff)):
+        yield Fact(row["place"], row["registered_at"], n=row["kind"] == "repeat" or before, d=1, row=row)
 
 
 def _of_first_petition(answer: Row) -> bool:
@@ -876,7 +876,7 @@ def _agreed(item: Row) -> bool:
 def due_end(item: Row) -> datetime:
     """When an item's due time is over: a date without an hour means the end of that day."""
     due: datetime = item["due_at"]
-    return due + DAY if due == datetime(due.year, due.month, due.day) else due
+    return due + DAY - timedelta(seconds=1) if due == datetime(due.year, due.month, due.day) else due
 
 
 def _items_on_time(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
@@ -939,7 +939,7 @@ DATED: dict[str, Callable[[Oracle, datetime], Iterator[Fact]]] = {
     "rework_rate": _due_to_close(lambda case, due: (case["reworked"] or 0) >= 1),
     "extension_rate": _due_to_close(lambda case, due: case["extended_due_at"] is not None),
     "hours_to_close": _took(
-        "cases", "reported_at", "closed_at", "closed_at", 3600, lambda case: case["cancelled_at"] is None
+        "cases", "reported_at", "closed_at", "closed_at", 3600, lambda case: not is_cancelled(case)
     ),
     "settled_in_village": _settled("grid", "village"),
     "settled_in_township": _settled("grid", "village", "township"),

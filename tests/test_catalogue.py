@@ -29,7 +29,7 @@ minutes_to_control meeting_item_completion meetings_held meetings_held_rate item
 
 SQL_WORDS = """
 and or not is null in case when then else end cast as interval second minute day timestamp decimal
-coalesce least greatest epoch date_trunc
+coalesce least greatest epoch date_trunc false
 """
 """What the expressions may use of SQL: words that mean the same on other engines."""
 

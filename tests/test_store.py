@@ -239,6 +239,30 @@ def test_a_mart_holds_only_what_is_ripe_at_the_cutoff_and_ripens_with_the_clock(
         assert store.publish() is None
 
 
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_marts_moved_from_version_to_version_equal_marts_counted_anew(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("moved")
+    row = st.tuples(st.sampled_from("abc"), st.integers(1, 3), st.integers(1, 9), st.sampled_from(["", "x"]))
+    now = datetime(2024, 1, 1, 12)
+    for day in range(1, 6):
+        now += timedelta(hours=data.draw(st.integers(0, 48)))
+        with tiny_store(tiny_site(folder, now)) as store:
+            rows = data.draw(st.lists(row, min_size=1, max_size=3))
+            lines = (f"{i} | G{g} | 01-0{n} | 01-0{10 - n} | | 02-0{day} | {x}" for i, g, n, x in rows)
+            load(store, CASE_HEADER.strip() + " | gone\n" + "\n".join(lines))
+            store.publish()
+            moved = current(store.site)
+    with tiny_store(tiny_site(folder, now)) as store:
+        store.fold()
+    anew = current(tiny_site(folder, now))
+    assert moved.cutoff == anew.cutoff == now
+    for table in ("cases_month", "cases_day"):
+        assert moved.rows(f"select * from {table}") == anew.rows(f"select * from {table}")
+
+
 def test_day_marts_are_by_township_and_month_marts_by_recorded_place(tmp_path: Path) -> None:
     with tiny_store(tiny_site(tmp_path)) as store:
         load(store, TREE, PLACES)
@@ -319,7 +343,7 @@ def test_nothing_new_publishes_nothing(tmp_path: Path) -> None:
 def test_many_deltas_are_merged_and_folding_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warehouse.store.DELTAS", 3)
+    monkeypatch.setattr("warehouse.publish.DELTAS", 3)
     with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST)
         store.publish()

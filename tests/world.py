@@ -10,7 +10,6 @@ It answers like a published version (same relations, same marts), from memory.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
@@ -20,8 +19,9 @@ from typing import Any, cast
 import duckdb
 import pyarrow as pa
 
+from pipelines.contract import read_contract
 from warehouse.catalogue import catalogue
-from warehouse.dataset import DUCK_TYPES, Choice, Dataset, Field
+from warehouse.dataset import DUCK_TYPES, Dataset
 from warehouse.marts import contributions, daily, mart_tables, matured, monthly
 from warehouse.scope import ANCESTORS
 from warehouse.site import Params
@@ -35,7 +35,7 @@ VILLAGES = ("K1a", "K1b", "K2a")
 
 Row = Mapping[str, Any]
 
-_ARROW = {
+_ARROW: dict[str, pa.DataType] = {
     "varchar": pa.string(), "bigint": pa.int64(), "double": pa.float64(), "boolean": pa.bool_(),
     "date": pa.date32(), "timestamp": pa.timestamp("us"),
 }  # fmt: skip
@@ -46,24 +46,9 @@ def datasets() -> dict[str, Dataset]:
     """The product's own datasets, every field mapped."""
     out: dict[str, Dataset] = {}
     for path in sorted(CONTRACTS.glob("*.toml")):
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-        fields = tuple(
-            Field(
-                name=name,
-                type=f["type"],
-                role=f.get("role", "detail"),
-                label=f["label"],
-                choices=tuple(Choice(**c) for c in f.get("choices", ())),
-            )
-            for name, f in data["fields"].items()
-        )
-        out[data["dataset"]] = Dataset(
-            name=data["dataset"],
-            label=data["label"],
-            fields=fields,
-            born=data.get("born"),
-            protected=data.get("protected", False),
-            mapped=tuple(f.name for f in fields),
+        dataset = read_contract(path).dataset
+        out.setdefault(
+            dataset.name, dataset.model_copy(update={"mapped": tuple(f.name for f in dataset.fields)})
         )
     return out
 

@@ -40,7 +40,8 @@ def shown(
         return list(cells)
     hidden = {i for i, cell in enumerate(cells) if protected[i] and hides(cell.result, below)}
     if hidden:
-        kept = [f for f in families if len(f) > 1 and protected[f[0]]]
+        # Small families first: what is hidden for a township's sake often serves its county too.
+        kept = sorted((f for f in families if len(f) > 1 and protected[f[0]]), key=len)
         before = -1
         # Hiding one more in a row may leave a single one hidden in a column: until nothing changes.
         while before != len(hidden):

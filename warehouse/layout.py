@@ -26,6 +26,9 @@ from warehouse.text import Text
 SCHEMA = 1
 """Number of this layout. A reader refuses a greater one; raise it when an older reader would misread."""
 
+LEVELS = ("county", "township", "village", "grid", "micro_grid")
+"""The levels for which `places` carries the code of the ancestor."""
+
 MARTS = "marts.duckdb"
 MANIFEST = "manifest.json"
 
@@ -185,6 +188,15 @@ def columns(names: Iterable[str], of: str = "") -> str:
     """Names as a column list, each of table `of` where given."""
     prefix = f"{of}." if of else ""
     return ", ".join(prefix + quoted(name) for name in names)
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all, whatever happens, and stays."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text, encoding="utf-8")
+    flush(fresh)
+    fresh.replace(path)
+    flush(path.parent)
 
 
 def flush(path: Path) -> None:

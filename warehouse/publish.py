@@ -21,14 +21,11 @@ import duckdb
 from warehouse import layout
 from warehouse.catalogue import Model
 from warehouse.dataset import Dataset
-from warehouse.layout import Manifest, Records, Source, columns, quoted
+from warehouse.layout import LEVELS, Manifest, Records, Source, columns, quoted
 from warehouse.marts import MartTable, Part, contributions, daily, monthly, named
 from warehouse.mistake import Mistake
 from warehouse.site import Site
 from warehouse.text import Text
-
-LEVELS = ("county", "township", "village", "grid", "micro_grid")
-"""The levels for which `places` carries the code of the ancestor."""
 
 DELTAS = 30
 """So many small record files before they are merged into one; each costs a reader a file to open."""
@@ -87,7 +84,7 @@ class Publisher:
         cutoff = self.site.now()
         self._last_batch = self._last_batches()
         self._run_models()
-        last = max(self._last_batches(all_=True).values(), default=0)
+        (last,) = self.connection.execute("select coalesce(max(batch), 0) from batches").fetchone() or (0,)
         stamps = self._stamps()
         about = self._about()
         if (
@@ -136,28 +133,22 @@ class Publisher:
         self._previous = manifest
         return version
 
-    def collect(
-        self, keep: set[str], age: timedelta = timedelta(minutes=15), last: int = 20
-    ) -> tuple[str, ...]:
-        """Remove old versions and the record files no remaining one needs; the ids removed.
-
-        A version stays when `keep` names it (a report refers to it), it is among the `last` newest, or it
-        was still current less than `age` ago, for a reader may hold it that long.
-        """
-        with self._lock:
-            ids = layout.version_ids(self.site)
-            removed = []
-            for version, successor in pairwise(ids[: len(ids) - last + 1]):
-                if version in keep or version == layout.read_pointer(self.site):
-                    continue
-                path = layout.manifest(self.site, successor)
-                if path.exists() and time() - path.stat().st_mtime < age.total_seconds():
-                    break
-                self._remove_version(version)
-                removed.append(version)
-            if removed:
-                self._remove_unused_records()
-            return tuple(removed)
+    def collect(self, keep: set[str], age: timedelta, last: int) -> tuple[str, ...]:
+        """Remove old versions, and the record files no remaining one needs; see Store.collect."""
+        ids = layout.version_ids(self.site)
+        removed = []
+        for version, successor in pairwise(ids[: len(ids) - last + 1]):
+            if version in keep or (self._previous is not None and version == self._previous.id):
+                continue
+            # A version ceased to be current when its successor was finished.
+            path = layout.manifest(self.site, successor)
+            if path.exists() and time() - path.stat().st_mtime < age.total_seconds():
+                break
+            self._remove_version(version)
+            removed.append(version)
+        if removed:
+            self._remove_unused_records()
+        return tuple(removed)
 
     def _read_previous(self) -> Manifest | None:
         """The manifest of CURRENT, if it is whole and came from this database; else None, and the next
@@ -178,16 +169,9 @@ class Publisher:
         return found
 
     def _sweep(self) -> None:
-        """Remove what a killed publish or collect left: versions beyond CURRENT, unfinished ones, their files."""
-        try:
-            current = layout.read_pointer(self.site)
-        except Mistake:
-            current = None
+        """Remove what a killed publish or collect left: versions without a manifest, files of no version."""
         for version in layout.version_ids(self.site):
-            beyond = current is not None and (layout.number(version) or 0) > (layout.number(current) or 0)
-            if version != current and (
-                beyond or current is None or not layout.manifest(self.site, version).exists()
-            ):
+            if not layout.manifest(self.site, version).exists():
                 self._remove_version(version)
         self._remove_unused_records()
 
@@ -203,7 +187,7 @@ class Publisher:
         }
 
     def _run_models(self) -> None:
-        """Run the models whose inputs or text changed, and count their marts."""
+        """Run the models whose inputs or text changed."""
         for model in self._models.values():
             if not all(name in self._datasets for name in model.reads):
                 continue
@@ -306,7 +290,7 @@ class Publisher:
                     f"insert into moved select place, day, {cells} from ({contributions(ripe, rows)})",
                     {"batch": previous.batch, "since": _NEVER, "cutoff": previous.cutoff},
                 )
-        if self._count("moved") == 0:
+        if self.connection.execute("select 1 from moved limit 1").fetchone() is None:
             return
         summed = ", ".join(f"sum({quoted(name)})::{kind} as {quoted(name)}" for name, kind in mart.columns)
         some = " or ".join(f"sum({quoted(name)}) <> 0" for name, _ in mart.columns)
@@ -442,20 +426,16 @@ class Publisher:
     def _finish(self, manifest: Manifest, previous: Manifest | None) -> None:
         """Bring the version to the disk, then name it in CURRENT; after this a power cut loses nothing."""
         warehouse = self.site.warehouse
-        path = layout.manifest(self.site, manifest.id)
-        path.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         old = set() if previous is None else set(previous.files)
-        touched = [warehouse / name for name in manifest.files if name not in old] + [path]
+        touched = [warehouse / name for name in manifest.files if name not in old]
         for file in touched:
             layout.flush(file)
-        for folder in {file.parent for file in touched} | {layout.versions(self.site), warehouse}:
+        # A manifest is there whole or not at all: it is what makes a folder a version.
+        path = layout.manifest(self.site, manifest.id)
+        layout.put(path, manifest.model_dump_json(indent=1))
+        for folder in {file.parent for file in touched} | {layout.versions(self.site)}:
             layout.flush(folder)
-        pointer = layout.pointer(self.site)
-        fresh = pointer.with_suffix(".new")
-        fresh.write_text(manifest.id + "\n", encoding="ascii")
-        layout.flush(fresh)
-        fresh.replace(pointer)
-        layout.flush(warehouse)
+        layout.put(layout.pointer(self.site), manifest.id + "\n")
 
     def _remove_version(self, version: str) -> None:
         # The manifest goes first: without it a folder is a leftover, whenever this is cut short.
@@ -485,8 +465,10 @@ class Publisher:
         )
 
     def _stamp(self, name: str) -> str | None:
-        value = self._value("select stamp from derived where name = $name", {"name": name})
-        return None if value is None else str(value)
+        row = self.connection.execute(
+            "select stamp from derived where name = $name", {"name": name}
+        ).fetchone()
+        return None if row is None else str(row[0])
 
     def _set_stamp(self, name: str, stamp: str) -> None:
         self.connection.execute("delete from derived where name = $name", {"name": name})

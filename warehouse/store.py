@@ -3,16 +3,13 @@
 
 All records live in one DuckDB file that only the loader opens. A batch is one transaction: the log of what
 came and what it replaced, the current records, the quarantine and the account commit together or not at
-all. `publish` then writes everything later than CURRENT as a new version and moves CURRENT; a loader killed
-anywhere finds itself again by the same path.
-
-The marts live in the published versions alone. The next version's are the last one's, plus what the rows
-logged since then add (those that came) and take away (those that went), plus what the clock let ripen.
+all. `publish` then writes everything later than CURRENT as a new version (warehouse/publish.py) and moves
+CURRENT; a loader killed anywhere finds itself again by the same path.
 
 Tables of the loader's file, by grain:
     rec_<dataset>   one row per business key: the fields, `_hash`, and `_batch`, `_row` of its newest image
     gone_<dataset>  the same for keys whose newest image is a tombstone
-    log_<dataset>   one row per row that came ('in') or was replaced ('was') in a batch
+    log_<dataset>   one row per row that came ('in'), was replaced ('was') or brought back by an undo ('back')
     model_<name>    a model's rows
     places          one row per place, with its ancestors
     batches, quarantine, sources, datasets, derived, meta
@@ -20,16 +17,11 @@ Tables of the loader's file, by grain:
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
-from time import time
 from types import TracebackType
 from typing import Any
 
@@ -38,23 +30,17 @@ import duckdb
 from warehouse import layout
 from warehouse.catalogue import Model, catalogue
 from warehouse.dataset import DUCK_TYPES, Dataset
-from warehouse.layout import Manifest, Records, Source, columns, quoted
-from warehouse.marts import MartTable, Part, contributions, daily, mart_tables, monthly, named
+from warehouse.layout import LEVELS, columns, quoted
+from warehouse.marts import MartTable, mart_tables
 from warehouse.mistake import Mistake
+from warehouse.publish import Publisher, transaction
 from warehouse.site import Site
 from warehouse.text import Text
-
-LEVELS = ("county", "township", "village", "grid", "micro_grid")
-"""The levels for which `places` carries the code of the ancestor."""
-
-DELTAS = 30
-"""So many small record files before they are merged into one; each costs a reader a file to open."""
 
 REST_ROWS = 200_000
 REST_BATCHES = 60
 """After so many rows or batches the database file is checkpointed even when the loader is never idle."""
 
-_NEVER = datetime(1, 1, 1)  # noqa: DTZ001 - times are the site's own, without zone
 _OWN_TABLES = frozenset({"batches", "quarantine", "sources", "datasets", "derived", "meta"})
 
 _ACCOUNTS = """
@@ -153,15 +139,11 @@ class Store:
         self.site = site
         self.connection = connection
         self._given_marts = marts
-        self._models = {m.name: m for m in (catalogue().model.values() if models is None else models)}
+        self._models = tuple(catalogue().model.values() if models is None else models)
         self._lock = threading.RLock()
-        self._warehouse = ""
-        self._previous: Manifest | None = None
         self._datasets: dict[str, Dataset] = {}
-        self._marts: dict[str, MartTable] = {}
-        self._last_batch: dict[str, int] = {}
+        self._marts: tuple[MartTable, ...] = ()
         self._since_rest = (0, 0)
-        self._files_of: dict[str, frozenset[str]] = {}
 
     @classmethod
     def open(
@@ -242,7 +224,7 @@ class Store:
         with self._lock:
             started = self.site.now()
             if batch.refused is not None:
-                with self._transaction():
+                with transaction(self.connection):
                     number = self._next_batch()
                     self._account(number, batch, Applied(number, 0, 0, 0, 0, 0, 0), started)
                 return Applied(number, 0, 0, 0, 0, 0, 0)
@@ -254,7 +236,7 @@ class Store:
                     "nothing was loaded; mend the file and drop it again",
                 )
             dataset = self._ready(batch)
-            with self._transaction():
+            with transaction(self.connection):
                 number = self._next_batch()
                 self._rank(dataset, batch.good)
                 new, changed = self._upsert(dataset, number)
@@ -285,7 +267,7 @@ class Store:
                 raise Mistake(f"batch {batch}", "no such batch to undo", "see 'nerve status' for the batches")
             source, name, file, sha256 = row
             dataset = self._datasets[name]
-            with self._transaction():
+            with transaction(self.connection):
                 number = self._next_batch()
                 self.connection.execute(
                     "update batches set undone_by = $number where batch = $batch",
@@ -313,7 +295,7 @@ class Store:
         The version is whole (marts, records and accounts up to the same batch) before CURRENT names it.
         """
         with self._lock:
-            return self._publish(fold=False)
+            return self._publisher.publish(self._datasets, self._marts)
 
     def fold(self) -> str | None:
         """Write the record files anew without deltas, count the marts anew and checkpoint: for idle times.
@@ -321,9 +303,7 @@ class Store:
         Publishes a version when there were deltas, and returns its id.
         """
         with self._lock:
-            previous = self._previous
-            deltas = previous is not None and any(r.deltas for r in previous.records.values())
-            published = self._publish(fold=deltas)
+            published = self._publisher.publish(self._datasets, self._marts, self._publisher.has_deltas)
             self.checkpoint()
             return published
 
@@ -342,24 +322,12 @@ class Store:
         was still current less than `age` ago, for a reader may hold it that long.
         """
         with self._lock:
-            ids = layout.version_ids(self.site)
-            removed = []
-            for version, successor in pairwise(ids[: len(ids) - last + 1]):
-                if version in keep or version == layout.read_pointer(self.site):
-                    continue
-                path = layout.manifest(self.site, successor)
-                if path.exists() and time() - path.stat().st_mtime < age.total_seconds():
-                    break
-                self._remove_version(version)
-                removed.append(version)
-            if removed:
-                self._remove_unused_records()
-            return tuple(removed)
+            return self._publisher.collect(keep, age, last)
 
     # -- opening ------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        with self._transaction():
+        with transaction(self.connection):
             self.connection.execute(
                 "create table if not exists meta (schema_number integer, warehouse varchar)"
             )
@@ -371,14 +339,13 @@ class Store:
                 )
             if row[0] > layout.SCHEMA:
                 raise layout.newer_schema(layout.loader(self.site), row[0])
-            self._warehouse = str(row[1])
+            warehouse = str(row[1])
             self.connection.execute(_ACCOUNTS)
             for (text,) in self.connection.execute("select json from datasets order by name").fetchall():
                 dataset = Dataset.model_validate_json(text)
                 self._datasets[dataset.name] = dataset
-        self._previous = self._read_previous()
+        self._publisher = Publisher(self.site, self.connection, warehouse, self._models)
         self._define_marts()
-        self._sweep()
 
     def _define_marts(self) -> None:
         """Choose the marts that the datasets at hand allow."""
@@ -386,7 +353,7 @@ class Store:
             tables = mart_tables(catalogue(), self._datasets, self.site.params)
         else:
             tables = tuple(self._given_marts)
-        self._marts = {m.name: m for m in tables if all(name in self._datasets for name in m.reads)}
+        self._marts = tuple(m for m in tables if all(name in self._datasets for name in m.reads))
 
     # -- applying -----------------------------------------------------------------------------------------
 
@@ -404,7 +371,7 @@ class Store:
         dataset = dataset.model_copy(update={"mapped": mapped})
         if self._datasets.get(dataset.name) == dataset:
             return dataset
-        with self._transaction():
+        with transaction(self.connection):
             own = {"_hash": "ubigint", "_batch": "bigint", "_row": "bigint"}
             logged = {
                 "_batch": "bigint", "_kind": "varchar", "_row": "bigint", "_applied": "boolean",
@@ -596,19 +563,7 @@ class Store:
         if self._since_rest[0] > REST_ROWS or self._since_rest[1] > REST_BATCHES:
             self.checkpoint()
 
-    # -- publishing ---------------------------------------------------------------------------------------
-
     # -- small things -------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self.connection.begin()
-        try:
-            yield
-            self.connection.commit()
-        except BaseException:
-            self.connection.rollback()
-            raise
 
     def _value(self, sql: str, bound: Mapping[str, object] | None = None) -> Any:
         row = self.connection.execute(sql, bound or {}).fetchone()

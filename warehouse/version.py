@@ -151,14 +151,17 @@ def _relations(warehouse: Path, dataset: Dataset, records: Records) -> tuple[str
     if not records.deltas:
         return (f"create view {name} as select {names} from {base}",)
     files = ", ".join(_literal(str(warehouse / file)) for file in records.deltas)
-    return (
+    later = (
         f"create table later.{name} as select * from read_parquet([{files}])"
-        f" qualify row_number() over (partition by _hash, {key} order by _batch desc) = 1",
+        f" qualify row_number() over (partition by _hash, {key} order by _batch desc) = 1"
+    )
+    view = (
         f"create view {name} as"
         f" select {names} from {base} b"
         f" anti join later.{name} l on l._hash = b._hash and l.{key} = b.{key}"
-        f" union all select {names} from later.{name} where not _deleted",
+        f" union all select {names} from later.{name} where not _deleted"
     )
+    return later, view
 
 
 def _literal(text: str) -> str:

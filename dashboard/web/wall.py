@@ -58,19 +58,18 @@ def wall_data(sheet: Sheet, title: str, lang: Lang, clock: Clock, beat: float, h
         "now": clock.now.isoformat(timespec="milliseconds"),
         "stopped": clock.stopped,
         "beat": beat,
-        "base": base(),
         "home": home,
     }
 
 
 def trouble(line: str) -> WallData:
     """A beat without figures: the wall keeps the last ones, or shows this line if it never had any."""
-    return {"trouble": line, "base": base()}
+    return {"trouble": line}
 
 
 def wall(data: WallData | None) -> None:
     """Mount the element or, where it is mounted already, hand it the next beat. None: nothing published yet."""
-    _component()(key="wall", data=data or {"empty": True, "base": base()})
+    _component()(key="wall", data={**(data or {"empty": True}), "base": base(), "code": _code()})
 
 
 @cache
@@ -84,14 +83,24 @@ def wall_style() -> str:
     )
 
 
+# Streamlit sends a component's code with every message: the real one is a module the browser fetches once.
+_LOADER = """export default function (component) {
+  const { base, code } = component.data;
+  import(`${location.origin}${base}/assets/wall.js?v=${code}`).then((wall) => wall.default(component));
+}"""
+
+
 @cache
 def _component() -> Any:
-    return st.components.v2.component(
-        "nerve_wall",
-        css=(ASSETS / "wall.css").read_text(encoding="utf-8"),
-        js=(ASSETS / "wall.js").read_text(encoding="utf-8"),
-        isolate_styles=True,
-    )
+    return st.components.v2.component("nerve_wall", js=_LOADER, isolate_styles=True)
+
+
+@cache
+def _code() -> str:
+    """Names the state of the wall's code, so that browsers do not keep an old one."""
+    return hashlib.sha256(
+        b"".join((ASSETS / name).read_bytes() for name in ("wall.js", "wall.css"))
+    ).hexdigest()[:12]
 
 
 _bodies: OrderedDict[tuple[int, Lang], tuple[Sheet, WallData]] = OrderedDict()

@@ -40,6 +40,8 @@ export default function (component) {
     if (!link || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     tip().classList.remove("n-on");
+    // Another place begins at its top.
+    document.querySelector("[data-testid=stMain]")?.scrollTo(0, 0);
     const to = new URL(link.getAttribute("href"), document.baseURI);
     const page = to.pathname.split("/").filter(Boolean).pop() || "";
     setTriggerValue("go", { page, params: Object.fromEntries(to.searchParams) });

@@ -61,7 +61,7 @@ function panel(name) {
 }
 
 class Wall {
-  constructor(root) {
+  constructor(root, data) {
     this.root = root;
     this.page = 0;
     this.notice = el("p", "notice");
@@ -105,19 +105,27 @@ class Wall {
         el("div", "column right", this.alerts.box, this.latest.box)),
       el("footer", "foot", this.sourcesTitle, this.sources), this.lost, this.waiting);
     this.frame = el("div", "frame", this.stage);
-    root.append(this.frame);
+    // Nothing is seen before it can be seen as meant.
+    const sheet = Object.assign(document.createElement("link"), { rel: "stylesheet" });
+    sheet.href = `${data.base}/assets/wall.css?v=${data.code}`;
+    this.frame.style.visibility = "hidden";
+    sheet.onload = () => { this.frame.style.visibility = ""; };
+    root.append(sheet, this.frame);
     this.fit = () => {
       // Reference is 1920 × 1080; zoom keeps text and hairlines sharp at any size.
       this.stage.style.zoom = Math.min(innerWidth / 1920, innerHeight / 1080);
     };
     this.fit();
     addEventListener("resize", this.fit);
-    this.timers = [setInterval(() => this.tick(), 500), setInterval(() => this.turn(), PAGE_EVERY)];
+    const timers = [
+      setInterval(() => (root.host ?? root).isConnected ? this.tick() : this.stop(timers), 500),
+      setInterval(() => this.turn(), PAGE_EVERY),
+    ];
   }
 
-  stop() {
+  stop(timers) {
     removeEventListener("resize", this.fit);
-    this.timers.forEach(clearInterval);
+    timers.forEach(clearInterval);
   }
 
   update(data) {
@@ -407,7 +415,7 @@ export default function (component) {
   const { data, parentElement } = component;
   let wall = walls.get(parentElement);
   if (!wall) {
-    wall = new Wall(parentElement);
+    wall = new Wall(parentElement, data);
     walls.set(parentElement, wall);
   }
   wall.update(data);
