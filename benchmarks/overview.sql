@@ -37,13 +37,17 @@ group by place
 
 -- name: cases_hours
 -- One row per window.
-with windows as (select unnest($w) as w, unnest($start) as a, unnest($stop) as b)
-select
-    w, count(*), quantile_cont((epoch(closed_at) - epoch(reported_at)) / 3600.0, 0.5),
-from cases join windows on closed_at >= a and closed_at < b
-where
-    closed_at >= $low and closed_at <= $cutoff
-    and cancelled_at is null and status is distinct from 'cancelled'
+with
+windows as (select unnest($w) as w, unnest($start) as a, unnest($stop) as b),
+closed as (
+    select closed_at, (epoch(closed_at) - epoch(reported_at)) / 3600.0 as hours
+    from cases
+    where
+        closed_at >= $low and closed_at <= $cutoff
+        and cancelled_at is null and status is distinct from 'cancelled'
+)
+select w, count(*), quantile_cont(hours, 0.5)
+from closed join windows on closed_at >= a and closed_at < b
 group by w
 
 -- name: cases_overdue
@@ -114,13 +118,19 @@ group by w
 
 -- name: duties_minutes
 -- One row per window.
-with windows as (select unnest($w) as w, unnest($start) as a, unnest($stop) as b)
+with
+windows as (select unnest($w) as w, unnest($start) as a, unnest($stop) as b),
+alarms as (
+    select
+        alarm_at,
+        (epoch(arrived_at) - epoch(alarm_at)) / 60.0 as arriving,
+        (epoch(controlled_at) - epoch(alarm_at)) / 60.0 as controlling,
+    from responses
+    where alarm_at <= $cutoff
+)
 select
-    w,
-    count(arrived_at), quantile_cont((epoch(arrived_at) - epoch(alarm_at)) / 60.0, 0.5),
-    count(controlled_at), quantile_cont((epoch(controlled_at) - epoch(alarm_at)) / 60.0, 0.5),
-from responses join windows on alarm_at >= a and alarm_at < b
-where alarm_at <= $cutoff
+    w, count(arriving), quantile_cont(arriving, 0.5), count(controlling), quantile_cont(controlling, 0.5),
+from alarms join windows on alarm_at >= a and alarm_at < b
 group by w
 
 -- name: meetings_marts

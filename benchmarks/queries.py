@@ -6,9 +6,10 @@ with the hand-written number; one that differs ends the run.
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -39,18 +40,14 @@ Key = tuple[int | None, str | None]
 
 @dataclass(frozen=True)
 class Call:
-    """One call of `query` by the page: what it asked."""
+    """One call of `query` by the page: its arguments by name, and what it was answered."""
 
-    measures: tuple[str, ...]
-    scope: str
-    periods: tuple[Period, ...]
-    by: str | None
+    asked: Mapping[str, Any]
+    cells: tuple[Cell, ...]
 
     @property
-    def windows(self) -> tuple[Period, ...]:
-        if self.by == "month":
-            return tuple(month for period in self.periods for month in period.months())
-        return self.periods
+    def group(self) -> str:
+        return group_of(self.cells[0].measure)
 
 
 @dataclass(frozen=True)
@@ -128,25 +125,21 @@ def group_of(measure: str) -> str:
 def capture(view: View) -> list[Call]:
     """The calls of `query` that building the Overview page makes, in their order."""
     calls: list[Call] = []
+    names = inspect.signature(query)
 
-    def spy(
-        version: Version,
-        viewer: Viewer,
-        measures: Sequence[str],
-        scope: str,
-        periods: Sequence[Period],
-        by: str | None = None,
-    ) -> list[Cell]:
-        calls.append(Call(tuple(measures), scope, tuple(periods), by))
-        return query(version, viewer, measures, scope, periods, by)
+    def spy(*args: Any, **named: Any) -> list[Cell]:
+        cells = query(*args, **named)
+        calls.append(Call(names.bind(*args, **named).arguments, tuple(cells)))
+        return cells
 
     with patch.object(figures, "query", spy):
         overview.build(view)
     return calls
 
 
-def replay(view: View, calls: Sequence[Call]) -> list[list[Cell]]:
-    return [query(view.version, view.viewer, c.measures, c.scope, c.periods, c.by) for c in calls]
+def replay(calls: Sequence[Call]) -> None:
+    for call in calls:
+        query(**call.asked)
 
 
 class Hand:
@@ -158,10 +151,9 @@ class Hand:
         self.bound: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
         self.windows: dict[str, dict[Period, int]] = {}
         for call in calls:
-            group = group_of(call.measures[0])
-            known = self.windows.setdefault(group, {})
-            for window in call.windows:
-                known.setdefault(window, len(known))
+            known = self.windows.setdefault(call.group, {})
+            for cell in call.cells:
+                known.setdefault(cell.period, len(known))
         for name in STATEMENTS:
             group = name.partition("_")[0]
             if group in self.windows:
@@ -187,21 +179,22 @@ class Hand:
         return out
 
 
-def compare(hand: Hand, calls: Sequence[Call], answers: Sequence[Sequence[Cell]]) -> tuple[int, int]:
+def compare(hand: Hand, calls: Sequence[Call]) -> tuple[int, int]:
     """How many cells are the same, and how many of them we do not show because they are small.
 
     Raises Mistake at the first that differs.
     """
     same = hidden = 0
     numbers = {group: hand.numbers(group) for group in hand.windows}
-    for call, cells in zip(calls, answers, strict=True):
-        for cell in cells:
+    for call in calls:
+        by = call.asked.get("by")
+        for cell in call.cells:
             group = group_of(cell.measure)
             statement, n, d = FIGURES[cell.measure]
             key: Key = (hand.windows[group][cell.period], None)
-            if call.by == "child":
+            if by == "child":
                 key = (None, cell.place)
-            elif call.by is not None and call.by != "month":
+            elif by not in (None, "month"):
                 statement, key = "cases_categories", (None, cell.key)
             found = numbers[group].get(statement, {}).get(key, {})
             hidden += isinstance(cell.result, Suppressed)
@@ -240,19 +233,19 @@ def measure(site: Site, repetitions: int) -> None:
         )
     calls = capture(view)
     hand = Hand(view, calls)
-    same, hidden = compare(hand, calls, replay(view, calls))
-    groups = {g: [c for c in calls if group_of(c.measures[0]) == g] for g in hand.windows}
+    same, hidden = compare(hand, calls)
+    groups = {g: [c for c in calls if c.group == g] for g in hand.windows}
     jobs: dict[str, Callable[[], object]] = {}
     with _sent(version) as sent:
         counts: dict[str, tuple[int, int]] = {}
         for group, some in groups.items():
             before = len(sent)
-            replay(view, some)
+            replay(some)
             between = len(sent)
             hand.run(group)
             counts[group] = (between - before, len(sent) - between)
     for group, some in groups.items():
-        jobs[f"{group} ours"] = lambda some=some: replay(view, some)  # type: ignore[misc]
+        jobs[f"{group} ours"] = lambda some=some: replay(some)  # type: ignore[misc]
         jobs[f"{group} hand"] = lambda group=group: hand.run(group)  # type: ignore[misc]
     jobs["page"] = lambda: overview.build(view)
     times = alternate(jobs, repetitions)

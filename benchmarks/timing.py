@@ -64,11 +64,12 @@ def table(
     title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()
 ) -> None:
     """Print a table, its first column left, the others right; then its notes."""
-    shown = Table(title=title, title_justify="left", title_style="bold")
+    shown = Table()
     for number, heading in enumerate(headings):
         shown.add_column(heading, justify="right" if number else "left", no_wrap=number > 0)
     for row in rows:
         shown.add_row(*row)
+    CONSOLE.print(title, style="bold")
     CONSOLE.print(shown)
     for note in notes:
         CONSOLE.print(note)

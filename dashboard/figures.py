@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dashboard.blocks import Axis, Bar, Change, Lamp, Ranking, Series, Tile, Trend
 from dashboard.names import place_names
 from dashboard.view import View
-from warehouse.catalogue import Measure, catalogue
+from warehouse.catalogue import Measure, catalogue, worded
 from warehouse.passport import passport
 from warehouse.period import Period
 from warehouse.query import query
@@ -202,7 +202,7 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
                 status=status(view, measure, now),
                 target=target_text(view, measure),
                 counts=counts(now),
-                note=measure.note[view.lang] if measure.note else "",
+                note=worded(measure.note, view.version.params)[view.lang] if measure.note else "",
                 changes=tuple(c for c in changes if c is not None),
                 spark=tuple(sparks.get(name, ())),
                 passport=tuple(
@@ -456,6 +456,6 @@ def definitions(view: View, names: Sequence[str]) -> tuple[tuple[str, str], ...]
     for name in names:
         measure = catalogue().get(name)
         aim = target_text(view, measure)
-        text = measure.definition[view.lang]
+        text = worded(measure.definition, view.version.params)[view.lang]
         out.append((measure.label[view.lang], f"{text}{view.text(' ', ' ')}[{aim}]" if aim else text))
     return tuple(out)

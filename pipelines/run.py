@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -29,6 +29,10 @@ SWEEP_SECONDS = 0.3
 """A file is taken when two sweeps in a row see the same size and time."""
 HEARTBEAT_SECONDS = 5
 FOLD_MINUTES = 10
+COLLECT_MINUTES = 5
+"""A version is some 5 MB and a busy inbox makes one every two seconds: two gigabytes lie there at the most."""
+KEPT_FOR = timedelta(minutes=5)
+"""Longer than any page or print takes."""
 IDLE_SECONDS = 30
 """Maintenance waits until nothing has been loaded for so long."""
 RETRY_SECONDS = 60
@@ -143,7 +147,7 @@ class _Loader:
         jobs = schedule.Scheduler()
         jobs.every(HEARTBEAT_SECONDS).seconds.do(_safely, self.log, "heartbeat", self.heartbeat)
         jobs.every(FOLD_MINUTES).minutes.do(_safely, self.log, "fold", self.fold)
-        jobs.every(1).hours.do(_safely, self.log, "collect", self.collect)
+        jobs.every(COLLECT_MINUTES).minutes.do(_safely, self.log, "collect", self.collect)
         return jobs
 
     def heartbeat(self) -> None:
@@ -167,7 +171,7 @@ class _Loader:
         self.log.info("folded", version=version)
 
     def collect(self) -> None:
-        removed = self.store.collect(_versions_of_reports(self.site))
+        removed = self.store.collect(_versions_of_reports(self.site), age=KEPT_FOR)
         if removed:
             self.log.info("collected", versions=list(removed))
 

@@ -46,6 +46,7 @@ class Spec:
     dataset: str
     match: tuple[str, ...]
     encoding: str
+    born: str | None
     fields: Mapping[str, Mapping[str, Any]]
     rules: tuple[tuple[str, Callable[[Mapping[str, Any]], Any]], ...]
 
@@ -79,6 +80,7 @@ def _spec(path: Path) -> Spec:
         dataset=data["dataset"],
         match=tuple(data["files"]["match"]),
         encoding=data["files"].get("encoding", "auto"),
+        born=data.get("born"),
         fields=data["fields"],
         rules=tuple((rule["name"], condition(rule["check"])) for rule in data.get("rules", ())),
     )
@@ -262,7 +264,7 @@ class Account:
 
 
 def judge(
-    spec: Spec, cells: Mapping[str, str], now: datetime, zone: ZoneInfo, places: set[str]
+    spec: Spec, cells: Mapping[str, str], now: datetime, zone: ZoneInfo, places: Mapping[str, Row]
 ) -> tuple[Row, list[str]]:
     """One record → (typed row, all its faults). `cells`: field → text as the source wrote it."""
     row: Row = {}
@@ -299,7 +301,11 @@ def judge(
             faults.append(f"min:{name}")
         if "max" in rule and value > rule["max"]:
             faults.append(f"max:{name}")
-        if rule.get("refers") == "places" and value not in places:
+    day = next((row[name] for name in (spec.born,) if name and row[name] is not None), now).date()
+    for name, rule in spec.fields.items():
+        # A place that is not known, or was not in use on the day of the record.
+        place = row[name] if rule.get("refers") == "places" else None
+        if place is not None and (place not in places or not in_use(places[place], day)):
             faults.append(f"refers:{name}")
     for name, check in spec.rules:
         if check({**row, "now": now}) is False:
@@ -401,6 +407,12 @@ def _from_table(rows: Sequence[Sequence[str]], spec: Spec) -> Iterator[Mapping[s
         yield {name: row[at] for name, at in where.items() if at is not None}
 
 
+def in_use(place: Row, start: date, end: date | None = None) -> bool:
+    """Whether a place was in use on a day, or on some day of a period."""
+    begun = place["valid_from"] is None or place["valid_from"] <= (end or start)
+    return begun and (place["valid_to"] is None or place["valid_to"] >= start)
+
+
 # --- answers ---------------------------------------------------------------------------------------------
 
 
@@ -464,9 +476,10 @@ of whom villages and teams are the finest level."""
 
 
 class Oracle:
-    """All figures of one site folder. `now`: the site's clock when the files were loaded."""
+    """All figures of one site folder. `now`: the site's clock when the files were loaded. `later`: names of
+    the files of later sweeps, in their order of arrival."""
 
-    def __init__(self, folder: Path, now: datetime | None = None) -> None:
+    def __init__(self, folder: Path, now: datetime | None = None, later: Sequence[str] = ()) -> None:
         site = tomllib.loads((folder / "site.toml").read_text(encoding="utf-8-sig"))
         stopped: Any = site.get("as_of")
         if now is None and stopped is None:
@@ -483,17 +496,23 @@ class Oracle:
         self.specs = specs(folder)
         self.accounts: dict[str, Account] = {name: Account() for name in self.specs}
         self.records: dict[str, list[Row]] = {spec.dataset: [] for spec in self.specs.values()}
-        self._load(folder)
+        self._load(folder, list(later))
         self._facts: dict[tuple[str, datetime], list[Fact]] = {}
 
     # loading
 
-    def _load(self, folder: Path) -> None:
-        """Files in the order one sweep of the inbox takes them: places before the records that name them,
+    def _load(self, folder: Path, later: Sequence[str]) -> None:
+        """Files in the order a sweep of the inbox takes them: places before the records that name them,
         then by name."""
+
+        def rank(one: tuple[Path, Spec]) -> tuple[int, bool, str]:
+            path, spec = one
+            arrival = later.index(path.name) + 1 if path.name in later else 0
+            return arrival, spec.dataset != "places", path.name
+
         found = [path for top in ("archive", "inbox") for path in (folder / top).rglob("*") if path.is_file()]
         taken = [(path, spec) for path in found if (spec := self._spec_of(path)) is not None]
-        taken.sort(key=lambda one: (one[1].dataset != "places", one[0].name))
+        taken.sort(key=rank)
         current: dict[str, dict[str, Row]] = {name: {} for name in self.records}
         contents: set[tuple[str, bytes]] = set()
         for path, spec in taken:
@@ -518,7 +537,7 @@ class Oracle:
         account = self.accounts[spec.name]
         account.files += 1
         (key,), (updated,) = spec.of_role("key"), spec.of_role("updated")
-        places = set(current["places"])
+        places = current["places"]
         rows = current[spec.dataset]
         for cells in records_of(path, spec):
             account.read += 1
@@ -641,12 +660,11 @@ class Oracle:
         spec = next(spec for spec in self.specs.values() if spec.dataset == dataset)
         events = spec.of_role("event")
         (updated,) = spec.of_role("updated")
-        born = {"cases": "reported_at", "petitions": "registered_at", "surveys": "answered_at"} | {
-            "visits": "visited_at", "patrols": "planned_start", "responses": "alarm_at"
-        } | {"meetings": "held_at", "work_items": "held_at"}  # fmt: skip
+        born = spec.born
+        assert born is not None
         out: list[Row] = []
         for row in rows:
-            if row[born[dataset]] <= cutoff:
+            if row[born] <= cutoff:
                 hidden = [name for name in events if row[name] is not None and row[name] > cutoff]
                 if "status" in row and row[updated] > cutoff:
                     hidden.append("status")  # how it stood before its last update is not on record
@@ -848,7 +866,7 @@ def _visit_coverage(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
             visited.setdefault((grid, month), set()).add(visit["household_key"])
     for start, following in _months(min(visit["visited_at"] for visit in visits), cutoff):
         for code, place in oracle.places.items():
-            if place["level"] == "grid" and place["households_to_visit"]:
+            if place["level"] == "grid" and place["households_to_visit"] and in_use(place, start.date()):
                 due = place["households_to_visit"]
                 yield Fact(
                     code, start, n=min(len(visited.get((code, start), ())), due), d=due, ripe=following
@@ -862,7 +880,7 @@ def _meetings_held_rate(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
     met = {(oracle.at_level(m["place"], "village"), m["held_at"].year, m["held_at"].month) for m in meetings}
     for start, following in _months(min(meeting["held_at"] for meeting in meetings), cutoff):
         for code, place in oracle.places.items():
-            if place["level"] == "village":
+            if place["level"] == "village" and in_use(place, start.date()):
                 yield Fact(code, start, n=(code, start.year, start.month) in met, d=1, ripe=following)
 
 

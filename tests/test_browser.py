@@ -97,24 +97,33 @@ def scope_in(page: Page) -> str:
     return parse_qs(urlsplit(page.url).query)["scope"][0]
 
 
+def deeper(page: Page) -> str:
+    """Click the first ranked place; its code, once the page is about it."""
+    first = page.locator("a.n-bar-row").first
+    name, before = first.locator(".n-name").inner_text(), scope_in(page)
+    first.click()
+    page.wait_for_function("code => new URL(location).searchParams.get('scope') !== code", arg=before)
+    expect(page.locator("h1")).to_contain_text(name)
+    settled(page)
+    return scope_in(page)
+
+
+def settled(page: Page) -> None:
+    """Wait until the whole page shows the new view: its head is drawn a moment before its body."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+
+
 def test_an_official_walks_from_the_county_to_one_record_and_back(live: Live, page: Page) -> None:
     page.goto(f"{live.url}/overview?lang=zh&from=2026-01-01&to=2026-06-30")
     expect(page.locator("h1")).to_contain_text("东安县")
     expect(page.get_by_text("数据为演示合成数据").first).to_be_visible()
 
-    page.locator("a.n-bar-row").first.click()
-    page.wait_for_function("new URL(location).searchParams.get('scope').length === 9")
-    township = scope_in(page)
+    settled(page)
+    township = deeper(page)
     assert township.startswith("431122")
-
-    page.locator("a.n-bar-row").first.click()
-    page.wait_for_function("new URL(location).searchParams.get('scope').length === 12")
-    village = scope_in(page)
+    village = deeper(page)
     assert village.startswith(township)
-
-    page.locator("a.n-bar-row").first.click()
-    page.wait_for_function("new URL(location).searchParams.get('scope').length === 15")
-    grid = scope_in(page)
+    grid = deeper(page)
     assert grid.startswith(village)
 
     page.locator("tr.n-linked a").first.click()

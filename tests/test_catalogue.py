@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.world import datasets, world
-from warehouse.catalogue import MODELS, PARAM, catalogue, load, with_lets, words
+from warehouse.catalogue import MODELS, PARAM, catalogue, load, with_lets, worded, words
 from warehouse.marts import mart_tables
 from warehouse.mistake import Mistake
 from warehouse.passport import passport
@@ -103,7 +103,8 @@ def test_a_passport_says_what_was_counted_and_how_to_get_it_again(name: str) -> 
     lines = passport(version, name, scope, Period(date(2026, 1, 1), date(2026, 1, 31)), version.cutoff)
     english = {label.en: text.en for label, text in lines}
     m = catalogue().get(name)
-    assert english["Definition"] == m.definition.en
+    assert english["Definition"] == worded(m.definition, version.params).en
+    assert "{" not in english["Definition"]
     assert english["Cut-off"] == "2026-06-15 12:00:00"
     assert english["Data version"] == "v000001"
     assert english["To get it again"].startswith("nerve value ")

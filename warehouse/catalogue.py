@@ -34,6 +34,7 @@ Level = Literal["province", "city", "county", "township", "village", "grid", "mi
 LEVELS: tuple[Level, ...] = ("province", "city", "county", "township", "village", "grid", "micro_grid")
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+SLOT = re.compile(r"\{([a-z_]+)\}")
 PARAM = re.compile(r"\$([a-z_]+)")
 
 
@@ -197,6 +198,16 @@ def load(measures: Path, models: Path) -> Catalogue:
                 raise Mistake(f"{path.name}: measure '{name}'", "defined twice", "remove one of the two")
             found[name] = _measure(path.name, name, entry)
     return Catalogue(MappingProxyType(found), MappingProxyType(known_models), MappingProxyType(lets))
+
+
+def worded(text: Text, params: Params) -> Text:
+    """A text of a measure with the site's own figures in place of `{repeat_window_days}` and its like."""
+    values = params.model_dump()
+
+    def put(match: re.Match[str]) -> str:
+        return str(values.get(match.group(1), match.group(0)))
+
+    return Text(zh=SLOT.sub(put, text.zh), en=SLOT.sub(put, text.en))
 
 
 def settled(expression: str, params: Params) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from warehouse.catalogue import PARAM, Measure, catalogue, with_lets
+from warehouse.catalogue import PARAM, Measure, catalogue, with_lets, worded
 from warehouse.period import Period
 from warehouse.scope import Scope
 from warehouse.text import Text
@@ -28,8 +28,8 @@ def passport(
     moment = cutoff or version.cutoff
     lines: list[tuple[Text, Text]] = [
         (_t("指标", "Measure"), _t(f"{m.label.zh}({m.name})", f"{m.label.en} ({m.name})")),
-        (_t("口径", "Definition"), m.definition),
-        (_t("归集日期", "Dated"), m.dates),
+        (_t("口径", "Definition"), worded(m.definition, version.params)),
+        (_t("归集日期", "Dated"), worded(m.dates, version.params)),
     ]
     if m.matures != m.at and m.lag_days:
         days = m.lag(version.params)

@@ -15,13 +15,16 @@ months as (
 ),
 visited as (
     -- A door where nobody was met is no visit; a declined one is.
+    -- One filed under a micro-grid is its grid's.
     select
-        place,
+        p.grid as place,
         date_trunc('month', visited_at) as month,
         count(distinct household_key) as households,
     from visits
+    join places as p
+        on p.code = visits.place
     where coalesce(result, '') <> 'absent'
-    group by place, date_trunc('month', visited_at)
+    group by p.grid, date_trunc('month', visited_at)
 )
 select
     g.code as place,

@@ -14,11 +14,14 @@ months as (
     where first_month is not null
 ),
 met as (
+    -- A meeting filed under a grid is its village's.
     select
-        place,
+        p.village as place,
         date_trunc('month', held_at) as month,
     from meetings
-    group by place, date_trunc('month', held_at)
+    join places as p
+        on p.code = meetings.place
+    group by p.village, date_trunc('month', held_at)
 )
 select
     v.code as place,
