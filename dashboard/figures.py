@@ -321,7 +321,7 @@ def _trend_sentence(view: View, measure: Measure, line: Series, labels: Sequence
     u = unit(measure, view.lang)
     u = u if u == "%" else f" {u}"
     return view.text(
-        f"最高 {top[0]}({top[2]}{u}),最低 {bottom[0]}({bottom[2]}{u})。",
+        f"最高 {top[0]}（{top[2]}{u}），最低 {bottom[0]}（{bottom[2]}{u}）。",
         f"Highest in {top[0]} ({top[2]}{u}), lowest in {bottom[0]} ({bottom[2]}{u}).",
     )
 
@@ -380,11 +380,11 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
     highs = [b.high if b.high is not None else b.value for b in bars]
     hidden = len(cells) - len(bars)
     note = view.text(
-        f"“=”与上面的名次分不出先后(95% 区间);不足 {view.site.params.rank_from} 件不排名。",
+        f"“=”与上面的名次分不出先后（95% 区间）；不足 {view.site.params.rank_from} 件不排名。",
         f"“=”: cannot be told apart from the rank above (95 % interval); below {view.site.params.rank_from} no rank.",
     )
     if measure.direction == "none":
-        note = view.text("仅作背景,不排名。", "Context only, not ranked.")
+        note = view.text("仅作背景，不排名。", "Context only, not ranked.")
     if hidden > 0:
         note += view.text(f" 另有 {hidden} 处未列出。", f" {hidden} more are not listed.")
     return Ranking(
@@ -408,12 +408,14 @@ def _ranking_sentence(view: View, measure: Measure, valued: Sequence[Cell], name
     first, last = valued[0], valued[-1]
     u = unit(measure, view.lang)
     u = u if u == "%" else f" {u}"
-    a = f"{names.get(first.place, first.place)}({number(measure, first.result, view.lang)}{u})"
-    b = f"{names.get(last.place, last.place)}({number(measure, last.result, view.lang)}{u})"
+    ends = [
+        (names.get(c.place, c.place), f"{number(measure, c.result, view.lang)}{u}") for c in (first, last)
+    ]
+    (a, x), (b, y) = ends
+    ranked = measure.direction != "none"
     if view.lang == "zh":
-        return f"{a}居首,{b}居末。" if measure.direction != "none" else f"{a}最多,{b}最少。"
-    a, b = a.replace("(", " ("), b.replace("(", " (")
-    return f"{a} first, {b} last." if measure.direction != "none" else f"{a} most, {b} fewest."
+        return f"{a}（{x}）居首，{b}（{y}）居末。" if ranked else f"{a}（{x}）最多，{b}（{y}）最少。"
+    return f"{a} ({x}) first, {b} ({y}) last." if ranked else f"{a} ({x}) most, {b} ({y}) fewest."
 
 
 def breakdown(view: View, name: str, by: str, title: str, labels: dict[str, Text]) -> Ranking:

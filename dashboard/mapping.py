@@ -112,7 +112,11 @@ def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int) -> Ma
     """The grids of the scope in five classes of equal count by rate; the first `rings` marked ones numbered."""
     rates = sorted(g.rate for g in grids)
     # Few grids give equal quantiles: a class that would hold nothing is left out.
-    breaks = sorted({round(rates[int(len(rates) * q)], 1) for q in QUANTILES} - {round(rates[0], 1)}) if rates else []
+    breaks = (
+        sorted({round(rates[int(len(rates) * q)], 1) for q in QUANTILES} - {round(rates[0], 1)})
+        if rates
+        else []
+    )
     shapes = geometry(view.version)
     marked = {g.code: str(i) for i, g in enumerate((g for g in grids if g.marked), start=1) if i <= rings}
     cells = tuple(
@@ -150,7 +154,7 @@ def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int) -> Ma
         classes=classes,
         outlines=outlines,
         legend=view.text("件/百户", "cases per 100 households"),
-        note=view.text("示意图,非实测边界", "Schematic, not surveyed boundaries"),
+        note=view.text("示意图，非实测边界", "Schematic, not surveyed boundaries"),
     )
 
 

@@ -266,7 +266,10 @@ def _pdf(sheet: Sheet, view: View) -> bytes:
     from dashboard.printing import register, render_pdf, write_pdf
 
     pdf = render_pdf(sheet, view.site.name[view.lang], made=view.version.made_at)
-    path = view.site.reports / f"{sheet.page}-{view.scope.code}-{view.period.end}-{view.lang}-{sheet.version}.pdf"
+    path = (
+        view.site.reports
+        / f"{sheet.page}-{view.scope.code}-{view.period.end}-{view.lang}-{sheet.version}.pdf"
+    )
     write_pdf(path, pdf)
     register(
         view.site,

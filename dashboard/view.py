@@ -21,8 +21,8 @@ from warehouse.viewer import Viewer
 Compare = Literal["both", "previous", "year", "none"]
 COMPARES: dict[Compare, Text] = {
     "both": Text(zh="环比与同比", en="Previous period and last year"),
-    "previous": Text(zh="环比(上一周期)", en="Previous period"),
-    "year": Text(zh="同比(上年同期)", en="Same period last year"),
+    "previous": Text(zh="环比（上一周期）", en="Previous period"),
+    "year": Text(zh="同比（上年同期）", en="Same period last year"),
     "none": Text(zh="不对比", en="No comparison"),
 }
 
@@ -151,7 +151,7 @@ _lock = Lock()
 def _sheet(page: Page, view: View) -> Sheet:
     notice = view.site.notice
     if notice is None and view.site.synthetic:
-        notice = Text(zh="数据为演示合成数据,非真实记录。", en="Synthetic demo data; not real records.")
+        notice = Text(zh="数据为演示合成数据，非真实记录。", en="Synthetic demo data; not real records.")
     return Sheet(
         page=page.name,
         title=page.label[view.lang],

@@ -263,6 +263,19 @@ class Account:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
+def place_of(text: str, places: Mapping[str, Row]) -> str | None:
+    """A place by its code, else by a name that only one place has, else by the source's own code."""
+    if text in places:
+        return text
+    for names in (("name_zh", "name_en"), ("source_code",)):
+        codes = [
+            code for code, row in places.items() if folded(text) in {folded(row[n] or "") for n in names}
+        ]
+        if codes:
+            return codes[0] if len(codes) == 1 else None
+    return None
+
+
 def judge(
     spec: Spec, cells: Mapping[str, str], now: datetime, zone: ZoneInfo, places: Mapping[str, Row]
 ) -> tuple[Row, list[str]]:
@@ -290,7 +303,12 @@ def judge(
             if code is None:
                 faults.append(f"choice:{name}")
             continue
-        value = typed(rule["type"], text, zone)
+        if rule.get("refers") == "places":
+            row[name] = place_of(text, places)
+            if row[name] is None:
+                faults.append(f"refers:{name}")
+            continue
+        value = typed(rule["type"], rule.get("map", {}).get(text, text), zone)
         row[name] = value
         if value is None:
             faults.append(f"type:{name}")
@@ -303,9 +321,8 @@ def judge(
             faults.append(f"max:{name}")
     day = next((row[name] for name in (spec.born,) if name and row[name] is not None), now).date()
     for name, rule in spec.fields.items():
-        # A place that is not known, or was not in use on the day of the record.
         place = row[name] if rule.get("refers") == "places" else None
-        if place is not None and (place not in places or not in_use(places[place], day)):
+        if place is not None and not in_use(places[place], day):
             faults.append(f"refers:{name}")
     for name, check in spec.rules:
         if check({**row, "now": now}) is False:
@@ -394,9 +411,10 @@ def _from_table(rows: Sequence[Sequence[str]], spec: Spec) -> Iterator[Mapping[s
         return
     headings = [folded_heading(cell) for cell in rows[head]]
     where = {
-        name: next((headings.index(alias) for alias in group if alias in headings), None)
+        name: [headings.index(alias) for alias in group if alias in headings]
         for name, group in aliases.items()
     }
+    coalesced = {name for name, rule in spec.fields.items() if rule.get("coalesce")}
     for row in rows[head + 1 :]:
         first = next((cell for cell in row if cell.strip()), None)
         if first is None or folded_heading(first).rstrip(":") in ("合计", "总计", "小计", "共计"):
@@ -404,7 +422,13 @@ def _from_table(rows: Sequence[Sequence[str]], spec: Spec) -> Iterator[Mapping[s
         if len(row) != len(headings):
             yield "columns"
             continue
-        yield {name: row[at] for name, at in where.items() if at is not None}
+        yield {
+            name: next((row[at] for at in spots if row[at].strip()), "")
+            if name in coalesced
+            else row[spots[0]]
+            for name, spots in where.items()
+            if spots
+        }
 
 
 def in_use(place: Row, start: date, end: date | None = None) -> bool:

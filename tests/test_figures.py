@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.load import load_once
 from tests.oracle import AS_OF, BY_VILLAGE, COUNTS, DATED, PER, PROTECTED, SIZED, Answer, Oracle, condition
 from warehouse.catalogue import catalogue
 from warehouse.period import Period
 from warehouse.query import cells, query
 from warehouse.result import Cell, Result, Suppressed, Value, status_of
-from warehouse.site import Site
+from warehouse.site import Site, load_site
+from warehouse.store import Store
 from warehouse.version import Version, current
 from warehouse.viewer import Viewer
 
@@ -478,6 +482,38 @@ def test_the_full_demo_meets_the_published_meetings_and_items(full_site: Site) -
     assert held.value == 2046
     assert isinstance(items, Value)
     assert (items.n, items.d) == (3930, 4316)
+
+
+# --- a second city ---------------------------------------------------------------------------------------
+
+
+def test_a_city_that_came_by_contracts_alone_has_the_same_figures(tmp_path: Path) -> None:
+    """Boston's 311 requests: other headings, places by name, no dispatching, no meetings."""
+    folder = tmp_path / "boston"
+    shutil.copytree(Path(__file__).parent.parent / "examples" / "boston", folder)
+    shutil.copytree(folder / "data", folder / "inbox")
+    site = load_site(folder)
+    with Store.open(site) as store:
+        load_once(site, store)
+    oracle, version = Oracle(folder), current(site)
+    (source,) = [source for source in version.sources if source.name == "cases"]
+    account = oracle.accounts["cases"]
+    assert (source.read, source.kept, dict(source.reasons)) == (account.read, account.kept, account.reasons)
+    names = [
+        "cases_reported", "filing_rate", "closing_rate", "on_time_closing_rate", "hours_to_close:p50",
+        "hours_to_close:p90", "overdue_open_cases", "due_soon_cases",
+    ]  # fmt: skip
+    for period in (Period(date(2022, 1, 1), date(2022, 12, 31)), Period(date(2023, 2, 7), date(2024, 3, 12))):
+        for by, scopes in ((None, [site.home]), ("township", oracle.below_scope(site.home, "township"))):
+            answers: dict[Key, Answer] = {
+                (name, scope, period, None): oracle.answer(name, scope, period.start, period.end)
+                for name in names
+                for scope in scopes
+            }
+            compare(query(version, Viewer(site.home), names, site.home, [period], by=by), answers)
+    others = [name for name in measures() if name not in names]
+    refused = query(version, Viewer(site.home), others, site.home, [period])
+    assert {status_of(cell.result) for cell in refused} == {"not_applicable"}
 
 
 # --- the oracle itself -----------------------------------------------------------------------------------

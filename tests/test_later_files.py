@@ -323,6 +323,7 @@ def _edge_petitions(oracle: Oracle) -> list[Row]:
         lambda row: replied(row, timedelta(days=90), extended_at=extended(row)),
         lambda row: replied(row, timedelta(days=90) + SECOND, extended_at=extended(row)),
         lambda row: accepted(row, HOUR, route="statutory"),
+        lambda row: {"matter_key": None, "kind": "first"},
     )
     bare = dict.fromkeys(("received_at", "accepted_at", "extended_at", "replied_at"))
     for number, row in enumerate(old[1::9]):

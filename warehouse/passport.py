@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 PARAMS: dict[str, Text] = {
     "due_rule": Text(zh="结案归属规则", en="attribution of closings"),
-    "repeat_window_days": Text(zh="重复信访观察期(日)", en="days watched for a repeat"),
-    "satisfied_from": Text(zh="满意起点(5分制)", en="satisfied from (of 5)"),
+    "repeat_window_days": Text(zh="重复信访观察期（日）", en="days watched for a repeat"),
+    "satisfied_from": Text(zh="满意起点（5分制）", en="satisfied from (of 5)"),
 }
 
 
@@ -43,7 +43,7 @@ def passport(
         value = getattr(version.params, name)
         label = PARAMS.get(name, _t(name, name))
         lines.append(
-            (_t(f"参数:{label.zh}", f"Setting: {label.en}"), _t(f"{name}={value}", f"{name} = {value}"))
+            (_t(f"参数：{label.zh}", f"Setting: {label.en}"), _t(f"{name}={value}", f"{name} = {value}"))
         )
     lines += [
         (_t("范围", "Place"), _t(f"{scope.name.zh}({scope.code})", f"{scope.name.en} ({scope.code})")),

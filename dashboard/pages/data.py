@@ -82,7 +82,7 @@ def build(view: View) -> tuple[Block, ...]:
             ),
             total=len(reasons),
             note=view.text(
-                "一行可有多个原因。原始行只留在入库端,不在页面显示。",
+                "一行可有多个原因。原始行只留在入库端，不在页面显示。",
                 "A row may have several reasons. Raw rows stay with the loader and are not shown.",
             ),
             empty=view.text("没有被隔离的行。", "No row is in quarantine."),

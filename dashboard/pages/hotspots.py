@@ -35,7 +35,7 @@ def build(view: View) -> tuple[Block, ...]:
         grid_map(
             view,
             grids,
-            view.text("每百户事件数(按网格)", "Cases per 100 households, by grid"),
+            view.text("每百户事件数（按网格）", "Cases per 100 households, by grid"),
             rings=len(rows),
         ),
         Table(
@@ -60,8 +60,8 @@ def build(view: View) -> tuple[Block, ...]:
         Note(
             view.text("口径说明", "Definitions"),
             text=view.text(
-                "图为示意图,不是实测边界。按每百户件数比较;件数达到按户数应有件数的 2 倍以上、高出 4 个标准差以上且不少于 10 件的网格才圈出。"
-                "“新升”指近 90 天的日均件数是此前的 1.5 倍以上。用于补服务,不用于“盯人”。",
+                "图为示意图，不是实测边界。按每百户件数比较；件数达到按户数应有件数的 2 倍以上、高出 4 个标准差以上且不少于 10 件的网格才圈出。"
+                "“新升”指近 90 天的日均件数是此前的 1.5 倍以上。用于补服务，不用于“盯人”。",
                 "The map is schematic, not surveyed boundaries. Grids are compared per 100 households; one is ringed only when "
                 "its cases are at least twice what its households would give, by more than 4 standard deviations, and 10 or more. "
                 "“Rising” means that cases a day in the last 90 days are at least 1.5 times those before. "

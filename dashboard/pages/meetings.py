@@ -28,7 +28,7 @@ def build(view: View) -> tuple[Block, ...]:
             view,
             ["meeting_item_completion", "items_on_time_rate"],
             view.text(
-                "议定事项办结率与按期办结率(近12个月)", "Agreed items done and done on time, 12 months"
+                "议定事项办结率与按期办结率（近12个月）", "Agreed items done and done on time, 12 months"
             ),
         ),
         trend(

@@ -39,7 +39,7 @@ def build(view: View) -> tuple[Block, ...]:
         trend(
             view,
             ["on_time_closing_rate", "closing_rate"],
-            view.text("按期结案率与结案率(近12个月)", "On-time closing and closing rate, 12 months"),
+            view.text("按期结案率与结案率（近12个月）", "On-time closing and closing rate, 12 months"),
         )
     )
     blocks.append(

@@ -23,14 +23,15 @@ def build(view: View) -> tuple[Block, ...]:
         trend(
             view,
             ["petitions_registered"],
-            view.text("信访量(件次)与上年同月", "Petitions registered, against a year earlier"),
+            view.text("信访量（件次）与上年同月", "Petitions registered, against a year earlier"),
             year_before=True,
         ),
         trend(
             view,
             ["one_time_resolution_rate"],
             view.text(
-                f"一次性化解率(办结后{days}天内未重复)", f"One-time resolution (no repeat within {days} days)"
+                f"一次性化解率（办结后{days}天内未重复）",
+                f"One-time resolution (no repeat within {days} days)",
             ),
         ),
     ]
@@ -60,13 +61,13 @@ def build(view: View) -> tuple[Block, ...]:
             view,
             "satisfaction_rate",
             "rated_body",
-            view.text("满意率(按被评价方)", "Satisfaction, by rated body"),
+            view.text("满意率（按被评价方）", "Satisfaction, by rated body"),
             choice_labels(view, "surveys", "rated_body"),
         ),
         Note(
             view.text("口径说明", "Definitions"),
             text=view.text(
-                "不对信访人去向排名,只看事项是否按期、一次办好。少于5件不予显示。",
+                "不对信访人去向排名，只看事项是否按期、一次办好。少于5件不予显示。",
                 "We do not rank where petitioners went, only whether the matter was handled on time and at once. "
                 "Fewer than 5 is not shown.",
             ),

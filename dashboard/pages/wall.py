@@ -118,7 +118,7 @@ def _alerts(view: View, grids: list[Grid]) -> Feed:
     for grid in [g for g in grids if g.marked and g.rising][:2]:
         items.append(
             FeedItem(
-                "", grid.name, view.text(f"事件数新升,为均值 {grid.ratio:.1f} 倍", f"rising, {grid.ratio:.1f}× the average"),
+                "", grid.name, view.text(f"事件数新升，为均值 {grid.ratio:.1f} 倍", f"rising, {grid.ratio:.1f}× the average"),
                 view.text("热点", "hotspot"), "off",
             )
         )  # fmt: skip
@@ -180,7 +180,7 @@ def _sources(view: View) -> Table:
         columns=(
             Column(view.text("来源", "Source")),
             Column(view.text("最近入库", "Last load")),
-            Column(view.text("时限(小时)", "Allowed (h)"), "right"),
+            Column(view.text("时限（小时）", "Allowed (h)"), "right"),
         ),
         rows=tuple(
             Row(

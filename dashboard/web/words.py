@@ -17,7 +17,7 @@ WORDS: dict[str, Text] = {
     "cutoff": Text(zh="数据截至", en="Data as of"),
     "version": Text(zh="数据版本", en="Data version"),
     "no_data": Text(zh="无数据", en="No data"),
-    "schematic": Text(zh="示意图,非测绘边界", en="Schematic, not surveyed boundaries"),
+    "schematic": Text(zh="示意图，非测绘边界", en="Schematic, not surveyed boundaries"),
     "shown_of": Text(zh="显示 {shown} / 共 {total} 行", en="{shown} of {total} rows shown"),
     "nothing": Text(zh="无记录", en="No records"),
     "menu": Text(zh="页面", en="Pages"),
@@ -27,14 +27,14 @@ WORDS: dict[str, Text] = {
     "mistake": Text(zh="无法显示此页", en="This page cannot be shown"),
     "not_yet": Text(zh="尚无已发布的数据", en="No data published yet"),
     "not_yet_more": Text(
-        zh="数据入库后,此页会自动刷新。", en="This page opens by itself as soon as data has been loaded."
+        zh="数据入库后，此页会自动刷新。", en="This page opens by itself as soon as data has been loaded."
     ),
     "fault": Text(zh="此页暂时无法显示", en="This page cannot be shown right now"),
     "fault_more": Text(
-        zh="错误已记入日志,请稍后重试或联系管理员。",
+        zh="错误已记入日志，请稍后重试或联系管理员。",
         en="The fault has been logged. Try again, or tell whoever runs this system.",
     ),
-    "lost": Text(zh="连接中断,显示的是 {time} 的数据", en="Connection lost, showing data of {time}"),
+    "lost": Text(zh="连接中断，显示的是 {time} 的数据", en="Connection lost, showing data of {time}"),
     "waiting": Text(zh="正在等待数据…", en="Waiting for data …"),
     "never": Text(zh="未入库", en="never loaded"),
     "stale": Text(zh="已过时效", en="stale"),

@@ -29,7 +29,7 @@ from warehouse.text import Text
 TIMEZONE = "Asia/Shanghai"
 PLACES = {"dongan": "431122"}
 NOTICE = Text(
-    zh="数据为演示合成数据,按公开总量校准,非真实记录。",
+    zh="数据为演示合成数据，按公开总量校准，非真实记录。",
     en="Synthetic demo data calibrated to published totals; not real records.",
 )
 OPEN_KEPT = {"cases": 300, "petitions": 120, "work_items": 150}
