@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ PARTS = ("queries", "landed", "pdf", "load")
 REPETITIONS = {"queries": 31, "landed": 40, "pdf": 15, "load": 3}
 PORT = 8670
 SEED = 20260101
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     if asked.repeat is not None and asked.repeat < 1:
         parser.error("--repeat: give at least 1")
-    signal.signal(signal.SIGTERM, _leave)
+    for number in _ENDING:
+        signal.signal(number, _leave)
     try:
         with tempfile.TemporaryDirectory(prefix="nerve-bench-", ignore_cleanup_errors=True) as name:
             scratch = Path(name)
@@ -95,7 +98,11 @@ def _chromium() -> str:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """SIGTERM ends the run as Ctrl-C does: every process started is ended on the way out."""
+    """End the run and every process it started; once is enough, nothing may break into that."""
+    for other in _ENDING:
+        signal.signal(other, signal.SIG_IGN)
+    # On Ctrl-C the browser's driver is gone before us: its lost connection is no news.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     raise KeyboardInterrupt
 
 

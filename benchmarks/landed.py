@@ -18,7 +18,7 @@ from playwright.sync_api import TimeoutError as TookTooLong
 
 from benchmarks.processes import answering, nerve, running
 from benchmarks.timing import Times, table, verdict
-from nerve.server import require_free
+from nerve.server import APP, LOOPBACK, command, environment, require_free
 from pipelines.contract import Contract, contracts
 from warehouse.layout import pointer, read_pointer
 from warehouse.mistake import Mistake
@@ -88,20 +88,20 @@ def measure(site: Site, count: int, port: int, chromium: str) -> None:
         )
     if not pointer(site).is_file():
         raise Mistake(str(pointer(site)), "nothing is published yet", "run 'nerve load' or 'nerve demo'")
-    require_free(port, "127.0.0.1")
+    require_free(port)
     contract = contracts(site)["cases"]
     grids = [
         code for (code,) in current(site).rows("select code from places where level = 'grid' order by code")
     ]
     for folder in (site.inbox, site.log):
         folder.mkdir(parents=True, exist_ok=True)
-    url, log = f"http://127.0.0.1:{port}", site.log / "benchmark.log"
+    url, log = f"http://{LOOPBACK}:{port}", site.log / "benchmark.log"
     watching = _Pointer(site)
     drops: list[Drop] = []
     order = random.Random(1)
     with (
         running(nerve("run", "--site", str(site.folder)), log),
-        running(nerve("serve", "--site", str(site.folder), "--port", str(port)), log) as server,
+        running(command(port), log, environment(site), APP.parent) as server,
     ):
         answering(f"{url}/_stcore/health", server, log)
         with _wall(f"{url}/wall", chromium) as (page, lines), watching.watched():

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,11 +27,18 @@ def nerve(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def running(arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process, what it prints in `log`. On leaving, it and all it started are ended."""
+def running(
+    arguments: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in `folder`, what it prints in `log`. On leaving, it and all it started are ended."""
     with log.open("ab") as out:
         process = subprocess.Popen(
             arguments,
+            env=environment,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -42,7 +49,7 @@ def running(arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen[by
         yield process
     finally:
         # Its session is its own: the signal reaches its children too, which it may not pass on.
-        _end(process, signal.SIGINT, 10.0)
+        _end(process, signal.SIGTERM, 10.0)
         _end(process, signal.SIGKILL, PATIENCE)
 
 
@@ -73,5 +80,4 @@ def _end(process: subprocess.Popen[bytes], number: signal.Signals, patience: flo
 
 
 def _die_with_parent() -> None:
-    # SIGINT, because `nerve serve` ends its server on it.
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGINT)
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)

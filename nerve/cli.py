@@ -86,6 +86,15 @@ def load(site: SiteOption = DEFAULT_SITE) -> None:
         print(line + (f"; {one.reason}" if one.reason else ""))
     if not loaded:
         print(f"nothing to load in {found.inbox}")
+    bad = [one for one in loaded if one.status in ("refused", "failed")]
+    for one in bad:
+        where = "refused/, with its reason" if one.status == "refused" else "the inbox"
+        print(
+            f"nerve: {one.file}: {one.reason} (it lies in {where}: mend it and drop it again)",
+            file=sys.stderr,
+        )
+    if bad:
+        raise SystemExit(2)
 
 
 @app.command("run")
@@ -98,11 +107,10 @@ def run_loader(site: SiteOption = DEFAULT_SITE) -> None:
 def serve(
     site: SiteOption = DEFAULT_SITE,
     port: Annotated[int | None, typer.Option(help="Port (default: the site's).")] = None,
-    address: Annotated[str, typer.Option(help="Address to bind; loopback unless told.")] = "127.0.0.1",
 ) -> None:
-    """Serve the wall and the pages."""
+    """Serve the wall and the pages, on loopback only: there is no sign-in yet."""
     found = load_site(site)
-    raise SystemExit(serve_job(found, port or found.port, address))
+    raise SystemExit(serve_job(found, port or found.port))
 
 
 @app.command()

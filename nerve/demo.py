@@ -18,14 +18,13 @@ from typing import Literal, cast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from nerve.server import command, environment, require_free
+from nerve.server import LOOPBACK, command, environment, require_free
 from pipelines.demo import write_demo
 from pipelines.demo.feed import feed
 from pipelines.run import load
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site, load_site
 
-ADDRESS = "127.0.0.1"
 SCALES = ("full", "small")
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -61,7 +60,7 @@ def demo(
         progress.update(making, completed=1.0)
         site = load_site(folder)
         if serve:
-            require_free(port or site.port, ADDRESS)
+            require_free(port or site.port)
         loading = progress.add_task("load, check, publish", total=1.0)
         shown = _shown(progress, loading, "load")
         loaded = load(site, lambda name, number, total: shown(name, (number - 1) / total))
@@ -94,9 +93,9 @@ def _serve(site: Site, seed: int, port: int, console: Console) -> None:
     feeding = threading.Thread(target=feed, args=(site, seed, stop), daemon=True)
     try:
         children.append(_child([sys.executable, "-m", "nerve.cli", "run", "--site", str(site.folder)], site))
-        children.append(_child(command(port, ADDRESS), site))
+        children.append(_child(command(port), site))
         feeding.start()
-        url = f"http://{ADDRESS}:{port}"
+        url = f"http://{LOOPBACK}:{port}"
         if _answers(url, children[1], stop):
             console.print(
                 f"\n[bold]{url}/wall[/bold]  wall\n[bold]{url}/overview[/bold]  pages\nCtrl-C stops everything"

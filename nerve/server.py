@@ -1,4 +1,4 @@
-"""The app's own process: Streamlit on one port, bound to loopback unless told otherwise."""
+"""The app's own process: Streamlit on one port of the loopback address. Without sign-in nobody else may reach it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import dashboard
 from warehouse.mistake import Mistake
 from warehouse.site import Site
 
+LOOPBACK = "127.0.0.1"
 APP = Path(dashboard.__file__).resolve().parent.parent / "app.py"
 
 
-def command(port: int, address: str) -> list[str]:
+def command(port: int) -> list[str]:
     """The command line that serves the app."""
     return [
         sys.executable, "-m", "streamlit", "run", str(APP),
-        "--server.port", str(port), "--server.address", address, "--server.headless", "true",
+        "--server.port", str(port), "--server.address", LOOPBACK, "--server.headless", "true",
     ]  # fmt: skip
 
 
@@ -27,23 +28,23 @@ def environment(site: Site) -> dict[str, str]:
     return {**os.environ, "NERVE_SITE": str(site.folder)}
 
 
-def require_free(port: int, address: str) -> None:
+def require_free(port: int) -> None:
     """Raises Mistake when something else listens on the port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((address, port))
+            probe.bind((LOOPBACK, port))
         except OSError as error:
             raise Mistake(
-                f"port {port}", f"in use on {address}", f"stop what listens there or use --port {port + 1}"
+                f"port {port}", f"in use on {LOOPBACK}", f"stop what listens there or use --port {port + 1}"
             ) from error
 
 
-def serve(site: Site, port: int, address: str = "127.0.0.1") -> int:
+def serve(site: Site, port: int) -> int:
     """Serve until stopped; the exit code of the server."""
-    require_free(port, address)
-    print(f"http://{address}:{port}", flush=True)
-    process = subprocess.Popen(command(port, address), env=environment(site), cwd=APP.parent)
+    require_free(port)
+    print(f"http://{LOOPBACK}:{port}", flush=True)
+    process = subprocess.Popen(command(port), env=environment(site), cwd=APP.parent)
     try:
         return process.wait()
     except KeyboardInterrupt:

@@ -829,11 +829,12 @@ def _on_time_reply(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
 def _neighbours(rows: Sequence[Row]) -> Iterator[tuple[Row, bool, Row | None]]:
     """Each petition, whether its matter was registered before, and the next registration of the matter.
 
-    Two registrations at the same moment stand in the order of their numbers.
+    A matter is known by the number of its main petition 主件编号, which itself may name none. Two registrations
+    at the same moment stand in the order of their numbers.
     """
     matters: dict[str, list[Row]] = {}
     for row in rows:
-        matters.setdefault(row["matter_key"] or f"only {row['petition_id']}", []).append(row)
+        matters.setdefault(row["matter_key"] or row["petition_id"], []).append(row)
     for matter in matters.values():
         matter.sort(key=lambda row: (row["registered_at"], row["petition_id"]))
         for number, row in enumerate(matter):

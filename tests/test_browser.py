@@ -50,7 +50,7 @@ def live(small_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     loader = subprocess.Popen([sys.executable, "-m", "nerve.cli", "run", "--site", str(folder)])
-    server = subprocess.Popen(command(port, "127.0.0.1"), env=environment(site))
+    server = subprocess.Popen(command(port), env=environment(site))
     url = f"http://127.0.0.1:{port}"
     try:
         _until_answers(url, server)

@@ -14,6 +14,8 @@ from pypdf import PdfReader
 
 from warehouse.site import Site
 
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
 
 def nerve(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -163,3 +165,61 @@ def test_the_wall_is_not_printed(small_site: Site, tmp_path: Path) -> None:
     assert "not printed" in mistake(
         "report", "wall", "--site", small_site.folder, "--out", tmp_path / "w.pdf"
     )
+
+
+def test_a_file_that_is_no_table_is_refused_in_one_line_and_the_rest_loads(tmp_path: Path) -> None:
+    site = boston(tmp_path)
+    (site / "inbox" / "boston311_2.csv").write_bytes(b"\x00\x01\x02 no table at all")
+    done = nerve("load", "--site", site)
+    assert done.returncode == 2
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("nerve: boston311_2.csv: ")
+    assert "drop it again" in line
+    assert (site / "refused" / "boston311_2.csv").read_bytes() == b"\x00\x01\x02 no table at all"
+    answer = json.loads(nerve("status", "--site", site, "--json").stdout)
+    assert {s["source"]: s["read"] for s in answer["sources"] if s["read"]} == {"places": 23, "cases": 2000}
+
+
+def test_a_bad_row_is_set_aside_with_all_its_reasons_and_the_rest_of_the_file_loads(tmp_path: Path) -> None:
+    site = boston(tmp_path)
+    nerve("load", "--site", site)
+    source = (site / "data" / "boston311.csv").read_text(encoding="utf-8").splitlines()[0]
+    cells = dict.fromkeys(source.split(","), "")
+    good = {**cells, "CASE_ENQUIRY_ID": "900000000001", "OPEN_DT": "2022-05-01 08:00:00",
+            "CLOSED_DT": "2022-05-02 09:00:00", "CASE_STATUS": "Closed",
+            "neighborhood": "Back Bay", "Source": "Constituent Call", "SUBJECT": "Public Works Department",
+            "REASON": "Street Lights"}  # fmt: skip
+    bad = {**good, "CASE_ENQUIRY_ID": "900000000002", "OPEN_DT": "2022-13-45", "neighborhood": "Atlantis"}
+    lines = [source, *(",".join(row[name] for name in source.split(",")) for row in (good, bad))]
+    (site / "inbox" / "boston311_may.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = nerve("load", "--site", site)
+    assert done.returncode == 0, done.stderr
+    assert "2 read = 1 kept + 1 quarantined" in done.stdout
+    cases = next(
+        s
+        for s in json.loads(nerve("status", "--site", site, "--json").stdout)["sources"]
+        if s["source"] == "cases"
+    )
+    assert cases["reasons"]["type:reported_at"] == 1
+    assert cases["reasons"]["refers:place"] == 1
+
+
+def test_a_warehouse_of_a_newer_schema_is_one_line_and_untouched(tmp_path: Path) -> None:
+    site = boston(tmp_path)
+    nerve("load", "--site", site)
+    manifest = next((site / "warehouse" / "versions").glob("*/manifest.json"))
+    newer = {**json.loads(manifest.read_text(encoding="utf-8")), "schema_number": 99}
+    manifest.write_text(json.dumps(newer), encoding="utf-8")
+    line = mistake("status", "--site", site)
+    assert "schema 99 is newer" in line
+    assert json.loads(manifest.read_text(encoding="utf-8")) == newer
+
+
+def boston(tmp_path: Path) -> Path:
+    """A fresh copy of the worked example with its files in the inbox."""
+    site = tmp_path / "boston"
+    shutil.copytree(EXAMPLES / "boston", site)
+    (site / "inbox").mkdir()
+    for path in (site / "data").glob("*.csv"):
+        shutil.copy(path, site / "inbox")
+    return site
