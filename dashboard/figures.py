@@ -176,10 +176,15 @@ def trend_months(view: View, months: int = 12) -> Period:
 
 
 def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
-    """Headline tiles: value, lamp, target, counts, changes, twelve-month sparkline, passport."""
+    """Headline tiles: value, lamp, target, counts, changes, twelve-month sparkline, passport.
+
+    None at all where not one of the measures can be asked here (the site has no such source).
+    """
     others = compared(view)
     spans = [view.period, *(p for _, p in others)]
     found = index(query(view.version, view.viewer, names, view.scope.code, spans))
+    if all(isinstance(found[name, view.period], NotApplicable) for name in names):
+        return ()
     months = trend_months(view)
     sparks: dict[str, list[float | None]] = {}
     for cell in query(view.version, view.viewer, names, view.scope.code, [months], by="month"):

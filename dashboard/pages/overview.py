@@ -34,7 +34,8 @@ GROUPS: tuple[tuple[Text, tuple[str, ...]], ...] = (
 def build(view: View) -> tuple[Block, ...]:
     if view.record:
         return record(view)
-    blocks: list[Block] = [Tiles(title[view.lang], tiles(view, names), columns=4) for title, names in GROUPS]
+    groups = [(title[view.lang], tiles(view, names)) for title, names in GROUPS]
+    blocks: list[Block] = [Tiles(title, group, columns=4) for title, group in groups if group]
     blocks.append(
         trend(
             view,
@@ -69,7 +70,7 @@ def build(view: View) -> tuple[Block, ...]:
     blocks.append(
         Note(
             view.text("口径说明", "Definitions"),
-            items=definitions(view, [name for _, names in GROUPS for name in names]),
+            items=definitions(view, [tile.measure for _, group in groups for tile in group]),
         )
     )
     return tuple(blocks)
