@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dashboard.blocks import Axis, Bar, Change, Lamp, Ranking, Series, Tile, Trend
+from dashboard.blocks import Axis, Bar, Change, Lamp, Note, Ranking, Series, Tile, Trend
 from dashboard.names import place_names
 from dashboard.view import View
 from warehouse.catalogue import Measure, catalogue, worded
@@ -217,6 +217,14 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
             )
         )
     return tuple(out)
+
+
+def no_source(view: View) -> Note:
+    """What a page says where the site has no source for any of its measures."""
+    return Note(
+        view.text("无数据来源", "No source"),
+        view.text("本部署没有此页所需的数据来源。", "This site has no source for what this page shows."),
+    )
 
 
 def index(cells: Iterable[Cell]) -> dict[tuple[str, Period], Result]:

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from dashboard.blocks import Block, Column, Note, Row, Table, Tiles
-from dashboard.figures import choice_labels, counts, definitions, lamp, number, ranking, status, tiles, trend
+from dashboard.figures import (
+    choice_labels,
+    counts,
+    definitions,
+    lamp,
+    no_source,
+    number,
+    ranking,
+    status,
+    tiles,
+    trend,
+)
 from dashboard.lists import overdue_items, record
 from dashboard.view import Page, View
 from warehouse.catalogue import catalogue
@@ -22,8 +33,11 @@ LISTED = 15
 def build(view: View) -> tuple[Block, ...]:
     if view.record:
         return record(view)
+    headline = tiles(view, HEADLINE)
+    if not headline:
+        return (no_source(view),)
     blocks: list[Block] = [
-        Tiles(view.text("核心指标", "Headline measures"), tiles(view, HEADLINE), columns=5),
+        Tiles(view.text("核心指标", "Headline measures"), headline, columns=5),
         trend(
             view,
             ["meeting_item_completion", "items_on_time_rate"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboard.blocks import Block, Note, Tiles
-from dashboard.figures import breakdown, choice_labels, definitions, ranking, tiles, trend
+from dashboard.figures import breakdown, choice_labels, definitions, no_source, ranking, tiles, trend
 from dashboard.lists import record
 from dashboard.view import Page, View
 from warehouse.text import Text
@@ -17,9 +17,12 @@ HEADLINE = (
 def build(view: View) -> tuple[Block, ...]:
     if view.record:
         return record(view)
+    headline = tiles(view, HEADLINE)
+    if not headline:
+        return (no_source(view),)
     days = view.site.params.repeat_window_days
     blocks: list[Block] = [
-        Tiles(view.text("核心指标", "Headline measures"), tiles(view, HEADLINE), columns=4),
+        Tiles(view.text("核心指标", "Headline measures"), headline, columns=4),
         trend(
             view,
             ["petitions_registered"],

@@ -477,7 +477,7 @@ def _map(block: Map, pen: Pen) -> Markup:
         tag("span", tag("i", class_="n-swatch n-cnone"), pen.word("no_data")) if unknown else None,
         class_="n-map-legend",
     )
-    return join(_head(block.title, pen.word("schematic"), block.sentence), picture, legend, _foot(block.note))
+    return join(_head(block.title, block.note, block.sentence), picture, legend)
 
 
 def _feed(block: Feed, pen: Pen) -> Markup:

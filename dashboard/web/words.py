@@ -17,7 +17,6 @@ WORDS: dict[str, Text] = {
     "cutoff": Text(zh="数据截至", en="Data as of"),
     "version": Text(zh="数据版本", en="Data version"),
     "no_data": Text(zh="无数据", en="No data"),
-    "schematic": Text(zh="示意图，非测绘边界", en="Schematic, not surveyed boundaries"),
     "shown_of": Text(zh="显示 {shown} / 共 {total} 行", en="{shown} of {total} rows shown"),
     "nothing": Text(zh="无记录", en="No records"),
     "menu": Text(zh="页面", en="Pages"),

@@ -90,8 +90,7 @@ class Wall {
     this.cells = svg("g"); this.borders = svg("g"); this.labels = svg("g"); this.marks = svg("g");
     this.picture.append(this.cells, this.borders, this.labels, this.marks);
     this.classes = el("p", "classes");
-    this.schematic = el("p", "schematic");
-    this.map.body.append(this.picture, el("div", "under", this.classes, this.schematic));
+    this.map.body.append(this.picture, el("div", "under", this.classes));
     this.alerts = panel("alerts");
     this.latest = panel("latest");
     this.sourcesTitle = el("b");
@@ -282,8 +281,7 @@ class Wall {
     show(this.map.box, map);
     if (!map) return;
     text(this.map.title, map.title);
-    text(this.map.aside, this.data.words.schematic);
-    text(this.schematic, map.note.includes(this.data.words.schematic) ? "" : map.note);
+    text(this.map.aside, map.note);
     attr(this.picture, "viewBox", `0 0 ${map.width} ${map.height}`);
     const legend = [["", map.legend], ...map.classes];
     if (map.unknown) legend.push(["-", this.data.words.no_data]);
