@@ -197,4 +197,8 @@ def _remedy(code: str, known: tuple[str, ...]) -> str:
     if len(known) <= 30:
         return nearest(code, known)
     close = nearest(code, known)
-    return close if close.startswith("did you mean") else "see the place codes on the Data page"
+    return (
+        close
+        if close.startswith("did you mean")
+        else f"use a code of the places loaded, such as {min(known, key=len)}"
+    )
