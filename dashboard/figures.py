@@ -182,15 +182,25 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
     """
     others = compared(view)
     spans = [view.period, *(p for _, p in others)]
-    found = index(query(view.version, view.viewer, names, view.scope.code, spans))
+    months = trend_months(view)
+    parts = months.months()
+    # One question for both is one statement. Months of protected measures are asked as a family of their own,
+    # so that a hidden one cannot be worked out from its neighbours and their sum.
+    apart = any(catalogue().get(name).protected for name in names)
+    cells = query(
+        view.version,
+        view.viewer,
+        names,
+        view.scope.code,
+        spans if apart else list(dict.fromkeys([*spans, *parts])),
+    )
+    found = index(cells)
     if all(isinstance(found[name, view.period], NotApplicable) for name in names):
         return ()
-    months = trend_months(view)
-    sparks: dict[str, list[float | None]] = {}
-    for cell in query(view.version, view.viewer, names, view.scope.code, [months], by="month"):
-        sparks.setdefault(cell.measure, []).append(
-            cell.result.value if isinstance(cell.result, Value) else None
-        )
+    if apart:
+        cells = query(view.version, view.viewer, names, view.scope.code, [months], by="month")
+    by_month = index(cells)
+    sparks = {name: [by_month[name, part] for part in parts] for name in names}
     out: list[Tile] = []
     for name in names:
         measure = catalogue().get(name)
@@ -209,7 +219,7 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
                 counts=counts(now),
                 note=worded(measure.note, view.version.params)[view.lang] if measure.note else "",
                 changes=tuple(c for c in changes if c is not None),
-                spark=tuple(sparks.get(name, ())),
+                spark=tuple(r.value if isinstance(r, Value) else None for r in sparks[name]),
                 passport=tuple(
                     (k[view.lang], v[view.lang])
                     for k, v in passport(view.version, name, view.scope, view.period, view.cutoff)
