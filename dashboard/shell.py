@@ -34,7 +34,7 @@ from warehouse.version import current
 from warehouse.viewer import Viewer
 
 LOG = logging.getLogger(__name__)
-BEAT_SECONDS = 1.5
+BEAT_SECONDS = 1.0
 WAIT_SECONDS = 2
 FIRST = next(page.name for page in PAGES if not page.wall)
 

@@ -18,7 +18,7 @@ from typing import Literal, cast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from nerve.server import LOOPBACK, command, environment, require_free
+from nerve.server import APP, LOOPBACK, command, environment, require_free
 from pipelines.demo import write_demo
 from pipelines.demo.feed import feed
 from pipelines.run import load
@@ -127,6 +127,7 @@ def _child(arguments: Sequence[str], site: Site) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             arguments,
             env=environment(site),
+            cwd=APP.parent,
             stdout=log,
             stderr=log,
             start_new_session=True,

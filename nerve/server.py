@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -43,10 +44,8 @@ def require_free(port: int) -> None:
 def serve(site: Site, port: int) -> int:
     """Serve until stopped; the exit code of the server."""
     require_free(port)
-    print(f"http://{LOOPBACK}:{port}", flush=True)
     process = subprocess.Popen(command(port), env=environment(site), cwd=APP.parent)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        return process.wait()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: process.terminate())
+    print(f"http://{LOOPBACK}:{port}", flush=True)
+    return process.wait()

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from pipelines.contract import Contract, FieldRule, word
-from pipelines.read import Raw
+from pipelines.reading import Raw
 from warehouse.dataset import DUCK_TYPES
 
 GOOD = "incoming_good"

@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from pipelines.check import check
 from pipelines.contract import Contract, contracts, match
 from pipelines.privacy import site_key
-from pipelines.read import Refused, read
+from pipelines.reading import Refused, read
 from warehouse.dataset import Dataset
 from warehouse.mistake import Mistake
 from warehouse.site import Site

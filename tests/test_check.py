@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.check import check
 from pipelines.contract import Contract, read_contract
-from pipelines.read import Refused, read
+from pipelines.reading import Refused, read
 
 NOW = datetime(2024, 6, 30, 12, 0)
 WELLS = """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -100,6 +102,30 @@ def test_a_port_in_use_is_named_with_another(small_site: Site) -> None:
         line = mistake("serve", "--site", small_site.folder, "--port", str(port))
     assert f"port {port}" in line
     assert "--port" in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_stopped_by_a_signal_ends_its_server(small_site: Site, number: signal.Signals) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "nerve.cli",
+        "serve",
+        "--site",
+        str(small_site.folder),
+        "--port",
+        str(port),
+    ]
+    serving = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
+    assert serving.stdout is not None
+    assert serving.stdout.readline().strip() == f"http://127.0.0.1:{port}"
+    serving.send_signal(number)
+    serving.communicate(timeout=20)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(serving.pid, 0)
 
 
 def test_status_accounts_for_every_row(small_site: Site) -> None:

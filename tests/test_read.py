@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pipelines.contract import Contract, read_contract
 from pipelines.privacy import mask, pseudonym, valid_id_number
-from pipelines.read import Raw, Refused, read
+from pipelines.reading import Raw, Refused, read
 
 SECRET = b"0123456789abcdef"
 WELLS = """

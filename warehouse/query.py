@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from warehouse.version import Version
 
 DAY = timedelta(days=1)
+EVER = datetime(9999, 12, 31)  # noqa: DTZ001 - the site's local time, like every other
+"""Later than any record."""
 HOUR = "hour"
 """The breakdown by the hour of attribution, "00" to "23"."""
 STATE = "status"
@@ -422,16 +424,43 @@ def _from_marts(
         for i, measure in measures
         for side, _ in counted(measure)
     ]
-    if months:
-        _mart_block(statement, ask, f"{table}_month", "month", columns, months)
     coarse = LEVELS.index("township")
     tree = tree_of(ask.version)
     tops = [LEVELS.index(tree.places[top].level) for top in ask.scope.tops]
-    if max(tops) > coarse or (ask.level is not None and LEVELS.index(ask.level) > coarse):
+    fine = max(tops) > coarse or (ask.level is not None and LEVELS.index(ask.level) > coarse)
+    if days and not fine and ask.level is None:
+        last = ask.cutoff.date()
+        windows = [(w, p.start, min(p.end, last)) for w, p in enumerate(ask.windows) if p.start <= last]
+        _day_block(statement, ask, f"{table}_day", columns, windows)
+        return []
+    if months:
+        _mart_block(statement, ask, f"{table}_month", "month", columns, months)
+    if fine:
         return days
     if days:
         _mart_block(statement, ask, f"{table}_day", "day", columns, days)
     return []
+
+
+def _day_block(
+    statement: _Statement, ask: _Ask, mart: str, columns: Sequence[_Column], ranges: Sequence[Range]
+) -> None:
+    """Any windows of one scope from the mart by day: summed by day first, then by window."""
+    low, high = min(a for _, a, _ in ranges), max(b for _, _, b in ranges)
+    names = ", ".join(f"sum(k.{name}) as {name}" for name in dict.fromkeys(c.sql for c in columns))
+    days = (
+        f"(select k.day, {names} from {mart} k {_places(statement, ask, 'k.place')} "
+        f"where k.day between {statement.bind(low)} and {statement.bind(high)} group by k.day)"
+    )
+    sums = [_Column(c.measure, c.side, f"sum(d.{c.sql})") for c in columns]
+    windows = _ranges(statement, ranges)
+    statement.add(
+        sums,
+        f"from {days} d join {windows} q on d.day between q._a and q._b",
+        "q._w",
+        "null",
+        "group by q._w",
+    )
 
 
 def _mart_block(
@@ -514,19 +543,23 @@ def _from_records(
     params = ask.version.params
     one = measures[0][1]
     columns: list[_Column] = []
+    values: dict[str, str] = {}
     for i, measure in measures:
         if measure.kind == "quantile":
-            value = f"case when {measure.denominator} then {measure.value} end"
-            columns.append(_Column(i, "n", f"count({value})"))
-            columns.append(_Column(i, "value", f"quantile_cont({value}, {measure.quantile})"))
+            # Once per record, below the join with the windows; two statistics of a measure share it.
+            value = settled(f"case when {measure.denominator} then {measure.value} end", params)
+            name = values.setdefault(value, f"_value{len(values)}")
+            columns.append(_Column(i, "n", f"count({name})"))
+            columns.append(_Column(i, "value", f"quantile_cont({name}, {measure.quantile})"))
         else:
-            columns.extend(_Column(i, side, f"sum({e})") for side, e in counted(measure))
-    columns = [_Column(c.measure, c.side, settled(c.sql, params)) for c in columns]
+            columns.extend(_Column(i, side, settled(f"sum({e})", params)) for side, e in counted(measure))
     at, matures = settled(one.at, params), settled(one.matures, params)
     cutoff = statement.bind(ask.cutoff)
-    lets = _lets(ask, one.table, [at, matures, *(c.sql for c in columns)])
+    lets = _lets(ask, one.table, [at, matures, *values, *(c.sql for c in columns)])
     relation = one.table if ask.own else _as_known(ask, one.table, cutoff)
-    rows = named(relation, (*lets, ("_at", at), ("_matures", matures)))
+    rows = named(
+        relation, (*lets, ("_at", at), ("_matures", matures), *((name, e) for e, name in values.items()))
+    )
     starts = [(w, _midnight(a), _midnight(b + DAY)) for w, a, b in ranges]
     low, high = min(r[1] for r in starts), max(r[2] for r in starts)
     conditions = [f"_at >= {statement.bind(low)}", f"_at < {statement.bind(high)}", f"_at <= {cutoff}"]
@@ -549,31 +582,32 @@ def _as_of(statement: _Statement, ask: _Ask, measures: Sequence[tuple[int, Measu
         if p.start <= ask.cutoff.date()
     ]
     ended = settled(one.ended, params)
-    # What stands now needs no looking back: one pass over the records as they are.
-    now = [w for w, moment in moments if moment == ask.version.cutoff]
-    past = [(w, moment) for w, moment in moments if moment != ask.version.cutoff]
-    for w in now:
-        moment_sql = statement.bind(ask.version.cutoff)
-        columns = _sums(measures, params, moment_sql)
-        lets = _lets(ask, one.table, [c.sql for c in columns])
-        any_of = _any(measures, params, moment_sql)
-        _record_block(statement, ask, columns, named(one.table, lets), "", [any_of], str(w))
-    if past:
-        columns = _sums(measures, params, "_b")
-        lets = _lets(ask, one.table, [c.sql for c in columns])
-        windows = _ranges(statement, [(w, moment, moment) for w, moment in past])
-        before = _lets(ask, one.table, [ended])
-        first = statement.bind(min(moment for _, moment in past))
-        still = (
-            f"(select r.*, q._w, q._b from {named(one.table, (*before, ('_ended', ended)))} r join {windows} q "
-            f"on r.{dataset.born} <= q._b and coalesce(r._ended, timestamp '9999-12-31') > q._b "
-            f"where coalesce(r._ended, timestamp '9999-12-31') > {first})"
-            if dataset.born and ended
-            else f"(select r.*, q._w, q._b from {one.table} r cross join {windows} q)"
-        )
-        needed = words(*(e for _, e in lets), *(c.sql for c in columns))
-        known = _known(dataset, still, "_b", needed, ("_w", "_b"), ask.dimension)
-        _record_block(statement, ask, columns, named(known, lets), "", [_any(measures, params, "_b")], "_w")
+    if all(moment == ask.version.cutoff for _, moment in moments):
+        # What stands now needs no looking back: one pass over the records as they are.
+        for w, _ in moments:
+            now = statement.bind(ask.version.cutoff)
+            columns = _sums(measures, params, now)
+            lets = _lets(ask, one.table, [c.sql for c in columns])
+            any_of = _any(measures, params, now)
+            _record_block(statement, ask, columns, named(one.table, lets), "", [any_of], str(w))
+        return
+    columns = _sums(measures, params, "_b")
+    lets = _lets(ask, one.table, [c.sql for c in columns])
+    # `_a`: up to when records are known. At the version's own cut-off they are taken as they are.
+    own = ask.version.cutoff
+    windows = _ranges(statement, [(w, EVER if moment == own else moment, moment) for w, moment in moments])
+    before = _lets(ask, one.table, [ended])
+    first = statement.bind(min(moment for _, moment in moments))
+    still = (
+        f"(select r.*, q._w, q._a, q._b from {named(one.table, (*before, ('_ended', ended)))} r join {windows} q "
+        f"on r.{dataset.born} <= q._a and coalesce(r._ended, timestamp '9999-12-31') > q._b "
+        f"where coalesce(r._ended, timestamp '9999-12-31') > {first})"
+        if dataset.born and ended
+        else f"(select r.*, q._w, q._a, q._b from {one.table} r cross join {windows} q)"
+    )
+    needed = words(*(e for _, e in lets), *(c.sql for c in columns))
+    known = _known(dataset, still, "_a", needed, ("_w", "_b"), ask.dimension, always="_a > _b or ")
+    _record_block(statement, ask, columns, named(known, lets), "", [_any(measures, params, "_b")], "_w")
 
 
 def _sums(measures: Sequence[tuple[int, Measure]], params: Any, moment: str) -> list[_Column]:
@@ -639,6 +673,7 @@ def _known(
     extra: Sequence[str],
     dimension: str | None,
     born: bool = False,
+    always: str = "",
 ) -> str:
     """A dataset's rows as known at a moment: later events null, later records absent.
 
@@ -650,9 +685,9 @@ def _known(
         if name not in needed and name not in (dimension, dataset.place):
             continue
         if field.role == "event":
-            fields.append(f"case when {name} <= {moment} then {name} end as {name}")
+            fields.append(f"case when {always}{name} <= {moment} then {name} end as {name}")
         elif name == STATE and dataset.updated:
-            fields.append(f"case when {dataset.updated} <= {moment} then {name} end as {name}")
+            fields.append(f"case when {always}{dataset.updated} <= {moment} then {name} end as {name}")
         else:
             fields.append(name)
     where = f" where {dataset.born} <= {moment}" if born and dataset.born else ""
