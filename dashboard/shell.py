@@ -28,6 +28,7 @@ from dashboard.web.wall import Clock, WallData, trouble, wall, wall_data, wall_s
 from dashboard.web.words import WORDS
 from warehouse.layout import read_pointer
 from warehouse.mistake import Mistake
+from warehouse.scope import tree_of
 from warehouse.site import Site, load_site
 from warehouse.text import LANGS, Lang
 from warehouse.version import current
@@ -181,7 +182,8 @@ def _controls(view: View, sheet: Sheet) -> None:
     lang = view.lang
     mark = "|".join(address(view).values())
     with st.container(key="scope", horizontal=True, vertical_alignment="bottom", gap="small"):
-        children = _children(view)
+        inside = tree_of(view.version).children(view.scope.code)
+        children = {place.code: place.name[lang] for place in inside}
         if children:
             st.selectbox(
                 WORDS["place"][lang],
@@ -249,16 +251,6 @@ def _set_from(key: str, view: View, changes: Callable[[Any], Mapping[str, str]])
 
 def _days(first: date, last: date) -> dict[str, str]:
     return {"from": first.isoformat(), "to": last.isoformat()}
-
-
-def _children(view: View) -> dict[str, str]:
-    """Code → name of the places right below the scope, in the order of their codes."""
-    rows = view.version.rows(
-        "select code, case when $lang = 'zh' then name_zh else name_en end from places"
-        " where parent = $scope and code <> $scope order by code",
-        {"lang": view.lang, "scope": view.scope.code},
-    )
-    return {str(code): str(name or code) for code, name in rows}
 
 
 def _pdf(sheet: Sheet, view: View) -> bytes:
