@@ -12,12 +12,14 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from dashboard.blocks import Address, Sheet
+from dashboard.export import FORMS, export, file_name
 from dashboard.pages import PAGES
 from dashboard.view import COMPARES, Page, View, address, build, periods, view_of
 from dashboard.web.draw import Pen, page
@@ -37,6 +39,7 @@ from warehouse.viewer import Viewer
 LOG = logging.getLogger(__name__)
 BEAT_SECONDS = 1.0
 WAIT_SECONDS = 2
+ICONS = {"pdf": ":material/picture_as_pdf:", "xlsx": ":material/table_view:"}
 FIRST = next(page.name for page in PAGES if not page.wall)
 
 
@@ -227,15 +230,17 @@ def _controls(view: View, sheet: Sheet) -> None:
             on_change=_set_from(f"compare|{mark}", view, lambda name: {"compare": name}),
         )
         st.space("stretch")
-        st.download_button(
-            WORDS["pdf"][lang],
-            data=lambda: _pdf(sheet, view),
-            file_name=f"{sheet.page}-{view.scope.code}-{view.period.end}.pdf",
-            mime="application/pdf",
-            icon=":material/picture_as_pdf:",
-            on_click="ignore",
-            key=f"pdf|{mark}|{sheet.version}",
-        )
+        for form, media in FORMS.items():
+            name = file_name(sheet, view, form)
+            st.download_button(
+                WORDS[form][lang],
+                data=partial(_file, sheet, view, name),
+                file_name=name,
+                mime=media,
+                icon=ICONS[form],
+                on_click="ignore",
+                key=f"{form}|{mark}|{sheet.version}",
+            )
 
 
 def _set_from(key: str, view: View, changes: Callable[[Any], Mapping[str, str]]) -> Callable[[], None]:
@@ -253,29 +258,10 @@ def _days(first: date, last: date) -> dict[str, str]:
     return {"from": first.isoformat(), "to": last.isoformat()}
 
 
-def _pdf(sheet: Sheet, view: View) -> bytes:
-    # Loaded at the first export: the compiler is of no use to a page. What left the house is kept and registered.
-    from dashboard.printing import register, render_pdf, write_pdf
-
-    pdf = render_pdf(sheet, view.site.name[view.lang], made=view.version.made_at)
-    path = (
-        view.site.reports
-        / f"{sheet.page}-{view.scope.code}-{view.period.end}-{view.lang}-{sheet.version}.pdf"
-    )
-    write_pdf(path, pdf)
-    register(
-        view.site,
-        page=sheet.page,
-        scope=view.scope.code,
-        start=view.period.start,
-        end=view.period.end,
-        compare=view.compare,
-        lang=view.lang,
-        version=sheet.version,
-        pdf=pdf,
-        path=path,
-    )
-    return pdf
+def _file(sheet: Sheet, view: View, name: str) -> bytes:
+    """What left the house is kept and registered."""
+    content, _ = export(sheet, view, view.site.reports / name)
+    return content
 
 
 # ---- the wall

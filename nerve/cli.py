@@ -212,7 +212,7 @@ def value(
 @app.command()
 def report(
     page: Annotated[str, typer.Argument(help="overview, petitions, meetings, hotspots or data.")],
-    out: Annotated[Path, typer.Option(help="The PDF to write.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .pdf or .xlsx.")],
     site: SiteOption = DEFAULT_SITE,
     scope: Annotated[str | None, typer.Option(help="Place or group code (default: the site's home).")] = None,
     start: Annotated[str | None, typer.Option("--from", help="First day.")] = None,
@@ -220,9 +220,10 @@ def report(
     lang: Annotated[str, typer.Option(help="zh or en.")] = "zh",
     compare: Annotated[str, typer.Option(help="both, previous, year or none.")] = "both",
 ) -> None:
-    """Print a page as an A4 brief, registered with its data version."""
-    from dashboard.printing import register, render_pdf, write_pdf
+    """Print a page as an A4 brief, or write it as a workbook; registered with its data version."""
+    from dashboard.export import export, form_of
 
+    form_of(out)
     found = load_site(site)
     chosen = page_of(page)
     if chosen.wall:
@@ -241,20 +242,7 @@ def report(
             "compare": compare,
         },
     )
-    pdf = render_pdf(build(chosen, view), found.name[view.lang], made=version.made_at)
-    write_pdf(out, pdf)
-    entry = register(
-        found,
-        page=page,
-        scope=view.scope.code,
-        start=period.start,
-        end=period.end,
-        compare=view.compare,
-        lang=view.lang,
-        version=version.id,
-        pdf=pdf,
-        path=out,
-    )
+    _, entry = export(build(chosen, view), view, out)
     print(f"{out} · {entry.id} · {version.id}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pypdf import PdfReader
+from python_calamine import CalamineWorkbook
 
 from nerve.server import command, environment
 from warehouse.site import Site, load_site
@@ -174,6 +176,25 @@ def test_the_exported_pdf_says_what_the_screen_says(live: Live, page: Page, tmp_
     assert "Synthetic demo data" in text.replace("\n", " ")
     for figure in figures:
         assert figure in text, figure
+
+
+def test_the_exported_workbook_holds_what_the_screen_says(live: Live, page: Page, tmp_path: Path) -> None:
+    page.goto(f"{live.url}/overview?scope=431122100&from=2026-01-01&to=2026-03-31&lang=en")
+    expect(page.locator(".n-figure").first).to_be_visible()
+    figures = [text.replace(",", "") for text in page.locator(".n-figure").all_inner_texts()]
+    with page.expect_download() as found:
+        page.get_by_role("button", name="Export sheet").click()
+    path = tmp_path / "page.xlsx"
+    found.value.save_as(path)
+    rows = CalamineWorkbook.from_path(str(path)).get_sheet_by_name("Figures").to_python()
+    written = [f"{row[2]:.10g}" if isinstance(row[2], float) else str(row[2]) for row in rows[1:]]
+    assert [_same(text) for text in written] == [_same(text) for text in figures]
+
+
+def _same(text: str) -> str:
+    """A figure without its unit or trailing zeros: "90.0 %" and "90" alike."""
+    number = re.match(r"-?\d+(\.\d+)?", text)
+    return f"{float(number[0]):g}" if number else text
 
 
 def test_the_wall_takes_in_a_record_dropped_in_the_inbox(live: Live, page: Page) -> None:

@@ -36,7 +36,7 @@ from dashboard.blocks import (
     Tiles,
     Trend,
 )
-from dashboard.printing import entries, register, render_pdf, versions_in_use, write_pdf
+from dashboard.printing import entries, register, render_pdf, versions_in_use, write_whole
 from dashboard.printing.glyphs import FONTS, coverage, printable, shortened
 from tests.sheets import sample_sheet
 from warehouse.mistake import Mistake
@@ -368,12 +368,12 @@ def test_a_short_name_counts_a_chinese_character_as_two() -> None:
 
 def test_a_pdf_is_written_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "brief.pdf"
-    write_pdf(target, b"one")
-    write_pdf(target, b"two")
+    write_whole(target, b"one")
+    write_whole(target, b"two")
     assert target.read_bytes() == b"two"
     assert [path.name for path in target.parent.iterdir()] == ["brief.pdf"]
     with pytest.raises(Mistake, match="cannot write"):
-        write_pdf(target / "under_a_file.pdf", b"three")
+        write_whole(target / "under_a_file.pdf", b"three")
 
 
 def test_a_report_is_registered_with_its_question_version_and_fingerprint(tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_a_report_is_registered_with_its_question_version_and_fingerprint(tmp_pa
             compare="year",
             lang="zh",
             version=version,
-            pdf=pdf,
+            content=pdf,
             path=site.reports / "a.pdf",
         )
 
@@ -413,11 +413,11 @@ def test_half_a_line_after_a_crash_is_no_entry_and_does_not_harm_the_next(tmp_pa
         "end": date(2023, 1, 2),
         "compare": "none",
     }
-    first = register(site, **question, lang="en", version="v1", pdf=b"1", path=Path("/x/1.pdf"))  # type: ignore[arg-type]
+    first = register(site, **question, lang="en", version="v1", content=b"1", path=Path("/x/1.pdf"))  # type: ignore[arg-type]
     with (site.reports / "register.jsonl").open("ab") as out:
         out.write(b'{"id": "to')
     assert entries(site) == (first,)
-    second = register(site, **question, lang="en", version="v2", pdf=b"2", path=Path("/x/2.pdf"))  # type: ignore[arg-type]
+    second = register(site, **question, lang="en", version="v2", content=b"2", path=Path("/x/2.pdf"))  # type: ignore[arg-type]
     assert entries(site) == (first, second)
 
 

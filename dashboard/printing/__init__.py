@@ -21,10 +21,10 @@ import typst
 
 from dashboard.blocks import Block, Feed, Map, Note, Ranking, Shape, Sheet, Table, Tiles, Trend
 from dashboard.printing.glyphs import FONTS, printable, shortened
-from dashboard.printing.register import Entry, entries, register, versions_in_use, write_pdf
+from dashboard.printing.register import Entry, entries, register, versions_in_use, write_whole
 from warehouse.text import Lang, Text
 
-__all__ = ["Entry", "entries", "register", "render_pdf", "versions_in_use", "write_pdf"]
+__all__ = ["Entry", "entries", "register", "render_pdf", "versions_in_use", "write_whole"]
 
 PRINTED_ROWS = 200
 """Rows of a table on paper; the rest is in the workbook, and the page says so."""

@@ -1,4 +1,4 @@
-"""The register of printed reports: what was asked, of which data version, and the fingerprint of the PDF."""
+"""The register of exports: what was asked, of which data version, and the fingerprint of the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMES = {"start": "from", "end": "to"}
 
 @dataclass(frozen=True)
 class Entry:
-    """One printed report. `start`, `end`: ISO dates; `made`: the site's local time of its first printing;
+    """One export. `start`, `end`: ISO dates; `made`: the site's local time of its first making;
     `file`: its path, relative to the reports' folder where it lies there. Made again from the same `version`
     it has the same `sha256`."""
 
@@ -50,14 +50,14 @@ def register(
     compare: str,
     lang: Lang,
     version: str,
-    pdf: bytes,
+    content: bytes,
     path: Path,
 ) -> Entry:
     """Append one line to the site's register and give its entry; the same report again gives the first one.
 
     Safe with several processes. Raises Mistake when the register cannot be written or read.
     """
-    digest = hashlib.sha256(pdf).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
     question = (page, scope, start.isoformat(), end.isoformat(), compare, lang, version)
     key = hashlib.sha256("\n".join((*question, digest)).encode()).hexdigest()[:16]
     made = site.now().isoformat(timespec="seconds")
@@ -83,7 +83,7 @@ def register(
 
 
 def entries(site: Site) -> tuple[Entry, ...]:
-    """All printed reports, oldest first. Raises Mistake naming a line that is not an entry."""
+    """All exports, oldest first. Raises Mistake naming a line that is not an entry."""
     path = _path(site)
     if not path.is_file():
         return ()
@@ -100,13 +100,13 @@ def versions_in_use(site: Site) -> set[str]:
     return {entry.version for entry in entries(site)}
 
 
-def write_pdf(path: Path, pdf: bytes) -> None:
-    """Put `pdf` at `path` whole or not at all: written aside, then renamed. Raises Mistake when it cannot."""
+def write_whole(path: Path, content: bytes) -> None:
+    """Put `content` at `path` whole or not at all: written aside, then renamed. Raises Mistake when it cannot."""
     aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as out:
-            out.write(pdf)
+            out.write(content)
             out.flush()
             os.fsync(out.fileno())
         aside.replace(path)

@@ -13,6 +13,7 @@ WORDS: dict[str, Text] = {
     "own_dates": Text(zh="自选日期", en="Own dates"),
     "compare": Text(zh="对比", en="Compare"),
     "pdf": Text(zh="导出 PDF", en="Export PDF"),
+    "xlsx": Text(zh="导出表格", en="Export sheet"),
     "definition": Text(zh="口径", en="Definition"),
     "cutoff": Text(zh="数据截至", en="Data as of"),
     "version": Text(zh="数据版本", en="Data version"),
