@@ -29,6 +29,19 @@ def latest_cases(view: View) -> Table:
     )
 
 
+def overdue_cases(view: View) -> Table:
+    """Cases open past their due time at the cut-off, the longest overdue first."""
+    return _table(
+        view,
+        "cases",
+        CASE_FIELDS,
+        view.text("超期未结事件", "Overdue open cases"),
+        view.text("按超期时间排列。", "Longest overdue first."),
+        order="due_at",
+        counts_in="overdue_open_cases",
+    )
+
+
 def overdue_items(view: View) -> Table:
     """Agreed items open past their due date at the cut-off, the longest overdue first."""
     return _table(

@@ -304,18 +304,25 @@ def _sheet_name(title: str, used: set[str]) -> str:
     if base.lower() == "history":
         base += " "  # a name Excel keeps for itself
     number = 1
-    name = base[:TITLE_WIDTH]
+    name = _cut(base, TITLE_WIDTH)
     while name.lower() in used:
         number += 1
         end = f" ({number})"
-        name = base[: TITLE_WIDTH - len(end)] + end
+        name = _cut(base, TITLE_WIDTH - len(end)) + end
     used.add(name.lower())
     return name
 
 
 def _clean(text: str) -> str:
     """Text that XML can hold, no longer than a cell."""
-    return _CONTROL.sub("\ufffd", text)[:CELL_LENGTH]
+    return _cut(_CONTROL.sub("\ufffd", text), CELL_LENGTH)
+
+
+def _cut(text: str, length: int) -> str:
+    """The start of a text, as long as Excel counts: in units of UTF-16, no character halved."""
+    if 2 * len(text) <= length:
+        return text
+    return text.encode("utf-16-le")[: 2 * length].decode("utf-16-le", errors="ignore")
 
 
 def _moment(text: str) -> datetime | None:

@@ -27,7 +27,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-sync",
 ]
-PAGES = ("overview", "petitions", "meetings", "hotspots", "data")
+PAGES = ("overview", "cases", "petitions", "duties", "meetings", "hotspots", "data", "measures")
 
 
 def main() -> None:

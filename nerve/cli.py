@@ -211,7 +211,7 @@ def value(
 
 @app.command()
 def report(
-    page: Annotated[str, typer.Argument(help="overview, petitions, meetings, hotspots or data.")],
+    page: Annotated[str, typer.Argument(help="A page, such as overview, cases or petitions.")],
     out: Annotated[Path, typer.Option(help="The file to write: .pdf or .xlsx.")],
     site: SiteOption = DEFAULT_SITE,
     scope: Annotated[str | None, typer.Option(help="Place or group code (default: the site's home).")] = None,

@@ -109,6 +109,7 @@ def test_headings_stay_in_view_and_filter_their_columns() -> None:
     [
         (["a/b:c", "a\\b*c"], ["a b c", "a b c (2)"]),
         (["x" * 40, "x" * 40], ["x" * 31, "x" * 27 + " (2)"]),
+        (["𠮷" * 20, "𠮷" * 20], ["𠮷" * 15, "𠮷" * 13 + " (2)"]),
         (["'", ""], ["-", "- (2)"]),
         (["History"], ["History "]),
     ],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dashboard.pages import data, hotspots, meetings, overview, petitions, wall
+from dashboard.pages import cases, data, duties, hotspots, measures, meetings, overview, petitions, wall
 from dashboard.view import Page
 from warehouse.mistake import Mistake, nearest
 
-PAGES: tuple[Page, ...] = (wall.PAGE, overview.PAGE, petitions.PAGE, meetings.PAGE, hotspots.PAGE, data.PAGE)
+PAGES: tuple[Page, ...] = (
+    wall.PAGE, overview.PAGE, cases.PAGE, petitions.PAGE, duties.PAGE, meetings.PAGE, hotspots.PAGE,
+    data.PAGE, measures.PAGE,
+)  # fmt: skip
 
 
 def page(name: str) -> Page:

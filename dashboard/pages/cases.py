@@ -1,0 +1,69 @@
+"""Cases: what came in, how fast it was closed, by whom and at which tier, and what is overdue."""
+
+from __future__ import annotations
+
+from dashboard.blocks import Block, Note, Tiles
+from dashboard.figures import breakdown, choice_labels, definitions, no_source, ranking, tiles, trend
+from dashboard.lists import latest_cases, overdue_cases, record
+from dashboard.view import Page, View
+from warehouse.text import Text
+
+HEADLINE = (
+    "cases_reported", "overdue_open_cases", "due_soon_cases", "on_time_closing_rate",
+    "closing_rate", "hours_to_close", "hours_to_close:p90", "dispatch_rate",
+)  # fmt: skip
+QUALITY = ("return_rate", "rework_rate", "extension_rate", "settled_in_village", "settled_in_township")
+
+
+def build(view: View) -> tuple[Block, ...]:
+    if view.record:
+        return record(view)
+    headline = tiles(view, HEADLINE)
+    if not headline:
+        return (no_source(view),)
+    blocks: list[Block] = [Tiles(view.text("受理与办结", "Received and closed"), headline, columns=4)]
+    quality = tiles(view, QUALITY)
+    if quality:
+        blocks.append(Tiles(view.text("办理质量与层级", "Quality and tier"), quality, columns=5))
+    blocks += [
+        trend(
+            view,
+            ["cases_reported"],
+            view.text("事件上报数与上年同月", "Cases reported, against a year earlier"),
+            year_before=True,
+        ),
+        trend(
+            view,
+            ["on_time_closing_rate"],
+            view.text("按期结案率与上年同月", "On-time closing rate, against a year earlier"),
+            year_before=True,
+        ),
+    ]
+    league = ranking(
+        view, "on_time_closing_rate", view.text("下级按期结案率", "On-time closing, one level down")
+    )
+    if league is not None:
+        blocks.append(league)
+    for dimension, title in (
+        ("category", view.text("事件类别", "By category")),
+        ("channel", view.text("来源渠道", "By channel")),
+    ):
+        blocks.append(
+            breakdown(view, "cases_reported", dimension, title, choice_labels(view, "cases", dimension))
+        )
+    blocks += [
+        breakdown(
+            view,
+            "overdue_open_cases",
+            "unit",
+            view.text("超期未结（按承办单位）", "Overdue, by handling unit"),
+            choice_labels(view, "cases", "unit"),
+        ),
+        overdue_cases(view),
+        latest_cases(view),
+        Note(view.text("口径说明", "Definitions"), items=definitions(view, (*HEADLINE, *QUALITY))),
+    ]
+    return tuple(blocks)
+
+
+PAGE = Page("cases", Text(zh="事件", en="Cases"), "assignment", build)
