@@ -15,9 +15,9 @@ from rich.table import Table
 
 from dashboard.pages import page as page_of
 from dashboard.view import build, view_of
+from nerve import contract, loading, quarantine, service, upkeep
 from nerve.server import serve as serve_job
-from pipelines.run import load as load_inbox
-from pipelines.run import run
+from pipelines.run import loader_lines
 from warehouse.catalogue import catalogue
 from warehouse.mistake import Mistake
 from warehouse.period import Period
@@ -33,6 +33,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Nerve Center 治理中枢: load the offices' files, serve the wall and the pages, print the brief.",
 )
+app.add_typer(contract.app, name="contract")
+app.add_typer(quarantine.app, name="quarantine")
+for command in (
+    loading.load, loading.run, loading.pull, upkeep.batches, upkeep.rollback, upkeep.backup, upkeep.restore,
+    upkeep.doctor, service.service,
+):  # fmt: skip
+    app.command()(command)
 SiteOption = Annotated[
     Path,
     typer.Option("--site", envvar="NERVE_SITE", help="The folder that holds one deployment's site.toml."),
@@ -77,33 +84,6 @@ def demo(
 
 
 @app.command()
-def load(site: SiteOption = DEFAULT_SITE) -> None:
-    """Load what lies in the inbox, publish one version, and say what was kept and what was not."""
-    found = load_site(site)
-    loaded = load_inbox(found, lambda name, number, total: print(f"{number}/{total} {name}", file=sys.stderr))
-    for one in loaded:
-        line = f"{one.file}: {one.status}, {one.read} read = {one.kept} kept + {one.quarantined} quarantined"
-        print(line + (f"; {one.reason}" if one.reason else ""))
-    if not loaded:
-        print(f"nothing to load in {found.inbox}")
-    bad = [one for one in loaded if one.status in ("refused", "failed")]
-    for one in bad:
-        where = "refused/, with its reason" if one.status == "refused" else "the inbox"
-        print(
-            f"nerve: {one.file}: {one.reason} (it lies in {where}: mend it and drop it again)",
-            file=sys.stderr,
-        )
-    if bad:
-        raise SystemExit(2)
-
-
-@app.command("run")
-def run_loader(site: SiteOption = DEFAULT_SITE) -> None:
-    """Watch the inbox and load for as long as the process lives."""
-    run(load_site(site))
-
-
-@app.command()
 def serve(
     site: SiteOption = DEFAULT_SITE,
     port: Annotated[int | None, typer.Option(help="Port (default: the site's).")] = None,
@@ -128,6 +108,8 @@ def status(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None
             "kept": s.kept,
             "quarantined": s.quarantined,
             "refused": s.refused,
+            "duplicates": s.duplicates,
+            "warned": dict(s.warned),
             "last_load": s.last_load.isoformat(timespec="seconds") if s.last_load else None,
             "age_seconds": round((now - s.last_load).total_seconds(), 1) if s.last_load else None,
             "fresh_hours": s.fresh_hours,
@@ -151,6 +133,8 @@ def status(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None
             )
         )  # fmt: skip
     _console().print(table)
+    for line in loader_lines(found):
+        print(line)
 
 
 @app.command()

@@ -90,7 +90,8 @@ def test_a_contract_gives_the_shape_of_its_dataset(tmp_path: Path) -> None:
             'type = "tiem"',
             "field 'seen_at': key 'type': unknown value 'tiem' (did you mean 'time'?)",
         ),
-        ("match =", "macth =", "[files]: missing key 'match'"),
+        ("match =", "macth =", "[files]: unknown key 'macth' (did you mean 'match'?)"),
+        ('match = ["wells*.csv"]', "", "[files]: missing key 'match' (add 'match = …')"),
         ("born =", "borne =", "unknown key 'borne' (did you mean 'born'?)"),
         ('"seen_at <= now"', '"seen <= now"', "rule 'not_in_future': key 'check': unknown field 'seen'"),
         ('"seen_at <= now"', '"seen_at <= ("', "rule 'not_in_future': key 'check': not SQL"),
@@ -100,6 +101,54 @@ def test_a_contract_gives_the_shape_of_its_dataset(tmp_path: Path) -> None:
         ('["无水"]', '["有水"]', "field 'state': '有水' means both 'dry' and 'wet'"),
         ('born = "seen_at"', 'born = "seen"', "key 'born': no field 'seen' (did you mean 'seen_at'?)"),
         ('dataset = "wells"', "dataset =", "not valid TOML"),
+        ('"seen_at <= now"', '"seen_at <= nwo"', "unknown field 'nwo' (did you mean 'now'?)"),
+        ('"seen_at <= now"', "\"date_dif('day', seen_at, now) > 1\"", "(did you mean 'date_diff'?)"),
+        ('"seen_at <= now"', '"seen_at <= 5"', "Cannot compare values of type TIMESTAMP"),
+        ('"seen_at <= now"', '"seen_at"', "gives timestamp, no yes or no"),
+        ('"seen_at <= now"', '"max(seen_at) <= now"', "cannot contain aggregates"),
+        ('"seen_at <= now"', '"seen_at <= current_date"', "'current_date' is not the same in every run"),
+        ('"seen_at <= now"', '"random() < 0.5"', "'random' is not the same in every run (use now"),
+        ('"seen_at <= now"', '"seen_at <= $now"', "rule 'not_in_future': key 'check'"),
+        ('"seen_at <= now"', '"true) or (true"', "rule 'not_in_future': key 'check': not SQL"),
+        ('"seen_at <= now"', '"exists (from x)"', "rule 'not_in_future': key 'check'"),
+        ('name = "not_in_future"', 'name = "not_in_future"\nseverity = "warning"', "(did you mean 'warn'?)"),
+        (
+            '["状态"]',
+            '["状态"]\nseverty = "warn"',
+            "field 'state': unknown key 'severty' (did you mean 'severity'?)",
+        ),
+        ('["时间"]', '["时间"]\nseverity = "warn"', "field 'seen_at': nothing to warn of"),
+        ('["时间"]', '["时间"]\ndefault = "2024-02-30"', "field 'seen_at': default '2024-02-30' is no time"),
+        ('["编号", "well_id"]', '["编号"]\nunique = true', "field 'well_id': 'unique' on the key"),
+        ('["编号", "well_id"]', '["编号"]\npattern = "W[0-9"', "field 'well_id': key 'pattern': 'W[0-9'"),
+        ('["编号", "well_id"]', '["编号"]\npattern = "(?<!W)1"', "key 'pattern': '(?<!W)1'"),
+        ('born = "seen_at"', 'born = "state"', "key 'born': field 'state' is no time"),
+        ("[files]", "[deleted]\nwhen = \"state = 'dried' and\"\n[files]", "[deleted]: key 'when': not SQL"),
+        (
+            "[files]",
+            '[deleted]\nfield = "state"\nvalues = ["dri"]\n[files]',
+            "'dri' is no choice of 'state' (did you mean 'dry'?)",
+        ),
+        (
+            "[files]",
+            '[deleted]\nfield = "stat"\nvalues = ["dry"]\n[files]',
+            "no field 'stat' (did you mean 'state'?)",
+        ),
+        ("[files]", "[deleted]\n[files]", "[deleted]: needs 'when' or 'field'"),
+        ("[files]", '[files]\ndelimiter = ";;"', "[files]: key 'delimiter': one sign"),
+        ("[files]", '[files]\nencoding = "gbk2"', "unknown value 'gbk2' (did you mean 'gbk'?)"),
+        ("[files]", '[files]\nquarantine = "seal"', "unknown value 'seal' (did you mean 'sealed'?)"),
+        (
+            "[files]",
+            '[database]\nurl = "sqlite:///x"\ntable = "t"\nwatermark = "u"\nevery = "10 min"\n[files]',
+            "[database]: key 'every': a rhythm such as",
+        ),
+        (
+            "[files]",
+            '[database]\nurl = "mysql://u:secret@h/d"\ntable = "t"\nwatermark = "u"\n[files]',
+            "[database]: key 'url': holds a password",
+        ),
+        ("[fields.state]", "[fields.now]", "field 'now' is the clock's name"),
     ],
 )
 def test_a_mistake_names_file_key_and_the_nearest_right_one(
@@ -112,6 +161,38 @@ def test_a_mistake_names_file_key_and_the_nearest_right_one(
     assert str(path) in str(mistake.value)
     assert said in str(mistake.value)
     assert "\n" not in str(mistake.value)
+    assert "secret" not in str(mistake.value)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line"),
+    [
+        ('role = "key"', 'rolle = "key"', 10),
+        ("[files]", "[filse]", 6),
+        ('code = "wet"', 'cod = "wet"', 20),
+        ('"seen_at <= now"', '"seen <= now"', 29),
+        ('label = { zh = "时间", en = "Seen" }', 'label = { zh = "时间" }', 25),
+        ('["无水"]', '["有水"]', 20),
+    ],
+)
+def test_a_mistake_names_its_line(tmp_path: Path, right: str, wrong: str, line: int) -> None:
+    assert right in WELLS
+    path = written(tmp_path, WELLS.replace(right, wrong, 1))
+    with pytest.raises(Mistake) as mistake:
+        read_contract(path)
+    assert str(mistake.value).startswith(f"{path}:{line}: ")
+
+
+def test_a_table_of_a_database_takes_the_place_of_files(tmp_path: Path) -> None:
+    database = (
+        'url = "postgresql://u:${PASSWORD}@h/d"\ntable = "s.wells"\nwatermark = "u"\nevery = "day at 02:30"'
+    )
+    text = WELLS.replace('[files]\nmatch = ["wells*.csv"]', "[database]\n" + database)
+    contract = read_contract(written(tmp_path, text))
+    assert contract.database is not None and contract.database.table == "s.wells"
+    assert match({"wells": contract}, "wells.csv") is None
+    with pytest.raises(Mistake, match=r"neither \[files\] nor \[database\]"):
+        read_contract(written(tmp_path, WELLS.replace('[files]\nmatch = ["wells*.csv"]', "")))
 
 
 def test_the_longest_pattern_wins_and_case_does_not_matter(tmp_path: Path) -> None:
@@ -198,6 +279,24 @@ def test_a_mistake_in_a_contract_with_a_base_is_told_as_plainly(
     with pytest.raises(Mistake) as mistake:
         read_contract(written(tmp_path, BASED.replace(right, wrong, 1)))
     assert said in str(mistake.value)
+
+
+def test_a_contract_with_a_base_changes_the_severity_of_its_rules_and_nothing_else_of_them(
+    tmp_path: Path,
+) -> None:
+    softer = BASED + '[[rules]]\nname = "closed_has_time"\nseverity = "warn"\n'
+    contract = read_contract(written(tmp_path, softer, "foreign.toml"))
+    assert {rule.name: rule.severity for rule in contract.rules}["closed_has_time"] == "warn"
+    assert {rule.severity for rule in contract.rules if rule.name != "closed_has_time"} == {"reject"}
+    with pytest.raises(Mistake, match="key 'check' belongs to the base 'cases'"):
+        read_contract(written(tmp_path, softer + 'check = "true"\n', "foreign.toml"))
+
+
+def test_a_contract_with_a_base_inherits_neither_its_files_nor_its_removals(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match=r"neither \[files\] nor \[database\]"):
+        read_contract(
+            written(tmp_path, BASED.replace('[files]\nmatch = ["foreign*.csv"]', ""), "foreign.toml")
+        )
 
 
 def test_words_and_headings_are_compared_without_width_case_and_space() -> None:

@@ -1,21 +1,23 @@
-"""Loading: what becomes of each file, that nothing is lost, and that one loader runs at a time."""
+"""Loading: what becomes of each file, and that nothing is lost."""
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import stat
-import subprocess
-import sys
-import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pipelines import load as loading
 from pipelines import run as running
-from pipelines.load import Loaded, load_once, waiting
-from pipelines.run import load, only_loader, run
+from pipelines.contract import read_contract
+from pipelines.load import Loaded, load_once, total, waiting
+from pipelines.run import load
 from warehouse import layout
 from warehouse.mistake import Mistake
 from warehouse.site import Site
@@ -104,7 +106,9 @@ def test_the_same_content_again_is_accounted_as_a_duplicate_and_changes_nothing(
     again = one(load_once(site, store))
     assert (again.status, again.source, again.new, again.changed) == ("duplicate", "visits", 0, 0)
     assert rows(store, "select * from rec_visits order by visit_id") == before
-    assert rows(store, "select refused from batches order by batch desc limit 1") == [(again.reason,)]
+    (account, first, _) = store.batches()
+    assert (account.refused, account.duplicate_of, account.read) == (None, first.batch, 0)
+    assert f"batch {first.batch}" in str(again.reason) and account.batch == again.batch
     assert "visits_again.csv" in files(site.archived)
 
 
@@ -229,113 +233,268 @@ def test_the_key_of_the_pseudonyms_is_made_once_and_only_its_owner_may_read_it(s
         load(site)
 
 
-def test_a_second_loader_is_told_who_has_the_lock(site: Site) -> None:
-    with only_loader(site), pytest.raises(Mistake) as mistake, only_loader(site):
-        pass
-    assert f"process {os.getpid()}" in str(mistake.value) and f"kill {os.getpid()}" in str(mistake.value)
-    with only_loader(site):
-        pass
-
-
-def until(done: threading.Event, seconds: float = 20) -> None:
-    assert done.wait(seconds), "nothing happened"
-
-
-def test_the_running_loader_takes_a_file_once_it_has_settled_and_stops_when_told(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running, "SWEEP_SECONDS", 0.02)
-    stop, seen = threading.Event(), threading.Event()
-    taken: list[str] = []
-
-    def watched(*args: object, **named: object) -> list[Loaded]:
-        result = load_once(*args, **named)  # type: ignore[arg-type]
-        taken.extend(loaded.file for loaded in result)
-        seen.set()
-        return result
-
-    monkeypatch.setattr(running, "load_once", watched)
-    worker = threading.Thread(target=run, args=(site, stop))
-    worker.start()
-    try:
-        drop(site, "places.csv", PLACES)
-        until(seen)
-    finally:
-        stop.set()
-        worker.join(20)
-    assert not worker.is_alive()
-    assert taken == ["places.csv"]
-    beat = json.loads((site.log / "heartbeat.json").read_text(encoding="utf-8"))
-    assert beat["pid"] == os.getpid()
-    events = [
-        json.loads(line)["event"]
-        for line in (site.log / "loader.log").read_text(encoding="utf-8").splitlines()
-    ]
-    assert events[0] == "started" and events[-1] == "stopped" and "file" in events and "published" in events
-
-
-def test_a_job_that_raises_is_logged_and_the_loop_goes_on(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running, "SWEEP_SECONDS", 0.01)
-    stop, enough = threading.Event(), threading.Event()
-    calls: list[int] = []
-
-    def bad(self: object) -> None:
-        calls.append(1)
-        if len(calls) > 2:
-            enough.set()
-        raise RuntimeError("broken sweep")
-
-    monkeypatch.setattr(running._Loader, "sweep", bad)
-    worker = threading.Thread(target=run, args=(site, stop))
-    worker.start()
-    try:
-        until(enough)
-    finally:
-        stop.set()
-        worker.join(20)
-    assert "broken sweep" in (site.log / "loader.log").read_text(encoding="utf-8")
-
-
-RUNS = """
-import sys, threading
-from pathlib import Path
-from pipelines.run import run
-from warehouse.site import Site
-from warehouse.text import Text
-
-class Told(threading.Event):
-    def wait(self, timeout=None):
-        print("up", flush=True)
-        return super().wait(timeout)
-
-run(Site(folder=Path(sys.argv[1]), name=Text(zh="a", en="a"), home="43"), Told())
-"""
-
-
-def test_sigterm_ends_the_loader_cleanly_and_its_lock_is_free(site: Site) -> None:
-    loader = subprocess.Popen(
-        [sys.executable, "-c", RUNS, str(site.folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert loader.stdout is not None
-        assert loader.stdout.readline() == "up\n"
-        loader.terminate()
-        _, errors = loader.communicate(timeout=20)
-        assert (loader.returncode, errors) == (0, "")
-    finally:
-        loader.kill()
-    with only_loader(site):
-        pass
-
-
 def test_a_wrong_contract_stops_the_load_before_any_file_is_touched(site: Site) -> None:
     drop(site, "places.csv", PLACES)
     (site.sources / "visits.toml").write_text(CONTRACT.replace("base", "bsae"), encoding="utf-8")
     with pytest.raises(Mistake, match=r"visits\.toml"):
         load(site)
     assert files(site.inbox) == {"places.csv"}
+
+
+def test_the_accounts_of_the_files_add_up_to_that_of_the_load(site: Site, store: Store) -> None:
+    drop(site, "places.csv", PLACES)
+    drop(site, "visits.csv", FIRST + "V3,999,H3,正常,2024-05-32,2024-05-03,王五\n")
+    drop(site, "visits_again.csv", FIRST + "V3,999,H3,正常,2024-05-32,2024-05-03,王五\n")
+    drop(site, "holiday.jpg", "not a table")
+    loaded = load_once(site, store)
+    assert [one.line().partition(" | ")[0] for one in loaded if one.status == "loaded"] == [
+        "places.csv: loaded, 2 read = 2 kept + 0 quarantined",
+        "visits.csv: loaded, 3 read = 2 kept + 1 quarantined",
+    ]
+    assert all(one.read == one.kept + one.quarantined for one in loaded)
+    assert total(loaded) == (
+        "4 files: 2 loaded, 1 duplicate, 1 refused; 5 rows read = 4 kept + 1 quarantined"
+    )
+
+
+def test_a_refused_file_dropped_again_mended_is_loaded(site: Site, store: Store) -> None:
+    drop(site, "places.csv", PLACES)
+    drop(site, "visits.csv", FIRST.replace("走访编号", "编"))
+    assert [one.status for one in load_once(site, store)] == ["loaded", "refused"]
+    drop(site, "visits.csv", FIRST)
+    assert one(load_once(site, store)).status == "loaded"
+    assert files(site.folder / "refused") == {"visits.csv", "visits.csv.reason.txt"}
+
+
+def test_a_link_or_a_pipe_is_refused_and_what_it_leads_to_is_neither_read_nor_moved(
+    site: Site, store: Store, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside.csv"
+    outside.write_text(PLACES, encoding="utf-8")
+    (site.inbox / "places.csv").symlink_to(outside)
+    (site.inbox / "places2.csv").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(site.inbox / "places3.csv")
+    assert [(r.file, r.status) for r in load_once(site, store)] == [
+        ("places.csv", "refused"),
+        ("places2.csv", "refused"),
+        ("places3.csv", "refused"),
+    ]
+    assert outside.read_text(encoding="utf-8") == PLACES and list(site.inbox.iterdir()) == []
+    assert (site.folder / "refused" / "places.csv").is_symlink()
+    assert store.datasets == {}
+
+
+def test_a_folder_in_the_inbox_is_left_alone_and_said(site: Site) -> None:
+    (site.inbox / "2024").mkdir()
+    drop(site, "2024/places.csv", PLACES)
+    found = one(load(site))
+    assert (found.file, found.status) == ("2024", "failed") and "a folder" in str(found.reason)
+    assert (site.inbox / "2024" / "places.csv").exists()
+
+
+def test_a_file_taken_away_before_it_is_read_is_gone_and_hinders_nothing(site: Site, store: Store) -> None:
+    drop(site, "places.csv", PLACES)
+    found = load_once(site, store, files=[site.inbox / "places.csv", site.inbox / "visits.csv"])
+    assert [(r.file, r.status) for r in found] == [("places.csv", "loaded"), ("visits.csv", "gone")]
+
+
+def test_a_file_that_changes_while_it_is_read_stays_and_is_loaded_whole_later(
+    site: Site, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(site, "places.csv", PLACES)
+    judge = loading.check
+
+    def slow(*arguments: object) -> object:
+        with (site.inbox / "places.csv").open("a", encoding="utf-8") as file:
+            file.write("432,43,乡镇,丙镇,Bing,2024-01-01\n")
+        return judge(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "check", slow)
+        found = one(load_once(site, store))
+    assert found.status == "failed" and "changed while" in str(found.reason)
+    assert store.batches() == []
+    assert one(load_once(site, store)).read == 3
+
+
+def test_a_file_that_grows_between_two_looks_is_left_for_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(site, "places.csv", PLACES)
+    drop(site, "visits.csv", FIRST)
+
+    def meanwhile(_: float) -> None:
+        with (site.inbox / "visits.csv").open("a", encoding="utf-8") as file:
+            file.write("V3")
+
+    monkeypatch.setattr(running, "SWEEP_SECONDS", 60)
+    monkeypatch.setattr(time, "sleep", meanwhile)
+    assert [(r.file, r.status) for r in load(site)] == [("places.csv", "loaded"), ("visits.csv", "failed")]
+    assert files(site.inbox) == {"visits.csv"}
+
+
+def test_a_file_that_cannot_be_read_stays_and_the_next_one_still_loads(
+    site: Site, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(site, "places.csv", PLACES)
+    drop(site, "places_locked.csv", PLACES)
+    drop(site, "visits.csv", FIRST)
+    digest = loading._sha256
+
+    def locked(path: Path) -> str:
+        if "locked" in path.name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return digest(path)
+
+    monkeypatch.setattr(loading, "_sha256", locked)
+    assert [r.status for r in load_once(site, store)] == ["loaded", "failed", "loaded"]
+    assert files(site.inbox) == {"places_locked.csv"}
+
+
+def test_a_full_disk_is_one_mistake_the_file_stays_and_what_was_committed_is_published(
+    site: Site, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("places.csv", PLACES), ("visits.csv", FIRST), ("visits2.csv", FIRST + FIRST)):
+        drop(site, name, text)
+    apply = store.apply
+    tried: list[str] = []
+
+    def full(batch: loading.Batch) -> object:
+        tried.append(batch.file)
+        if batch.source == "visits":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "loader.duckdb.wal")
+        return apply(batch)
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(Mistake, match=r"disk takes no more: visits\.csv") as mistake,
+    ):
+        patch.setattr(store, "apply", full)
+        load_once(site, store)
+    assert "\n" not in str(mistake.value)
+    assert tried == ["places.csv", "visits.csv"], "no other file would fare better"
+    assert layout.read_pointer(site) == "v000001" and files(site.inbox) == {"visits.csv", "visits2.csv"}
+    assert [r.status for r in load_once(site, store)] == ["loaded", "loaded"]
+
+
+def test_nothing_is_committed_whose_file_could_not_be_moved_away(site: Site, store: Store) -> None:
+    drop(site, "places.csv", PLACES)
+    site.archived.write_text("a file where the archive should be", encoding="utf-8")
+    found = one(load_once(site, store))
+    assert found.status == "failed" and "archive" in str(found.reason)
+    assert store.batches() == [] and files(site.inbox) == {"places.csv"}
+
+
+def test_names_that_are_no_utf8_too_long_or_broken_over_lines_are_accounted_readably(
+    site: Site, store: Store
+) -> None:
+    names = ["走访.jpg".encode("gb18030"), b"a\nb.jpg", b"x" * 251 + b".jpg"]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(site.inbox) + b"/" + name)).write_text(str(name), encoding="utf-8")
+    found = load_once(site, store)
+    assert sorted(r.file for r in found) == ["a�b.jpg", "x" * 251 + ".jpg", "走访.jpg"]
+    assert [r.status for r in found] == ["refused"] * 3
+    assert len(list((site.folder / "refused").iterdir())) == 6
+
+
+def test_the_journal_is_loaded_where_it_lies_and_again_only_when_it_has_grown(
+    site: Site, store: Store
+) -> None:
+    drop(site, "places.csv", PLACES)
+    load_once(site, store)
+    site.journal.mkdir()
+    written = site.journal / "visits_app.csv"
+    written.write_text(FIRST, encoding="utf-8")
+    assert [(r.file, r.status, r.new) for r in load_once(site, store)] == [("visits_app.csv", "loaded", 2)]
+    before = store.batches()
+    assert [(r.status, r.batch) for r in load_once(site, store)] == [("duplicate", None)]
+    assert store.batches() == before, "the same content is no news"
+    written.write_text(FIRST + "V3,431,H3,正常,2024-05-03,2024-05-03,王五\n", encoding="utf-8")
+    again = one(load_once(site, store))
+    assert (again.status, again.read, again.new, again.stale) == ("loaded", 3, 1, 2)
+    assert written.exists()
+
+
+def test_a_stop_is_heard_between_two_files(site: Site, store: Store) -> None:
+    drop(site, "places.csv", PLACES)
+    drop(site, "visits.csv", FIRST)
+    seen: list[str] = []
+    found = load_once(site, store, progress=lambda name, *_: seen.append(name), stop=lambda: bool(seen))
+    assert [r.file for r in found] == ["places.csv"]
+    assert layout.read_pointer(site) == "v000001" and files(site.inbox) == {"visits.csv"}
+
+
+THINGS = """
+dataset = "things"
+label = { zh = "物", en = "Things" }
+[files]
+match = ["things*.csv"]
+[deleted]
+when = "gone"
+[fields.id]
+type = "code"
+role = "key"
+label = { zh = "编号", en = "Number" }
+from = ["id"]
+[fields.what]
+type = "text"
+label = { zh = "事", en = "What" }
+from = ["what"]
+[fields.gone]
+type = "bool"
+label = { zh = "删除", en = "Removed" }
+from = ["gone"]
+[fields.updated]
+type = "time"
+role = "updated"
+label = { zh = "改于", en = "Updated" }
+from = ["updated"]
+"""
+Row = tuple[int, int, str, bool]
+"""Number, day of its update, what it says, whether it is removed."""
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Store, list[int]]]:
+    folder = tmp_path_factory.mktemp("things")
+    site = Site(folder=folder, name=Text(zh="甲县", en="Jia"), home="43")
+    site.inbox.mkdir()
+    (folder / "things.toml").write_text(THINGS, encoding="utf-8")
+    with Store.open(site, marts=[], models=[]) as store:
+        yield site, store, [0]
+
+
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+def test_in_whatever_order_and_split_and_however_often_rows_come_the_warehouse_ends_the_same(
+    things: tuple[Site, Store, list[int]], data: st.DataObject
+) -> None:
+    site, store, example = things
+    known = {"things": read_contract(site.folder / "things.toml")}
+    example[0] += 1
+
+    def given_in(run: str, lots: list[list[Row]]) -> list[tuple[object, ...]]:
+        """Load the lots as files, one after the other, under keys of their own; what is held then."""
+        mark = f"{example[0]}{run}"
+        for at, lot in enumerate(lots):
+            lines = [f"{mark}-{number},{what},{gone},2024-01-{day:02}" for number, day, what, gone in lot]
+            drop(site, f"things_{mark}_{at:02}.csv", "\n".join(["id,what,gone,updated", *lines, ""]))
+        found = load_once(site, store, known=known)
+        assert {one.status for one in found} <= {"loaded", "duplicate"} and len(found) == len(lots)
+        return rows(
+            store,
+            f"select split_part(id, '-', 2), what, updated from rec_things where id like '{mark}-%' order by 1",
+        )
+
+    states = data.draw(
+        st.lists(
+            st.tuples(st.integers(1, 5), st.integers(1, 28), st.sampled_from("甲乙丙"), st.booleans()),
+            min_size=1, max_size=15, unique_by=lambda row: row[:2],
+        )
+    )  # fmt: skip
+    repeated = states + data.draw(st.lists(st.sampled_from(states), max_size=8))
+    shuffled = data.draw(st.permutations(repeated))
+    cuts = sorted(data.draw(st.lists(st.integers(1, len(shuffled)), max_size=3, unique=True)))
+    lots = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(shuffled)], strict=True) if a < b]
+    in_order = sorted(states, key=lambda row: row[1])
+    assert given_in("b", lots) == given_in("a", [in_order])

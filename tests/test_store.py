@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 import time
@@ -15,13 +14,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import CASE_HEADER, CASES, CASES_MART, PLACES, TREE, load, tiny_site, tiny_store
+from tiny import CASE_HEADER, CASES, CASES_MART, PLACES, TREE, load, load_tables, tiny_site, tiny_store
 
 from warehouse import layout
 from warehouse.dataset import Field
-from warehouse.marts import contributions, monthly
+from warehouse.marts import counted_by
 from warehouse.mistake import Mistake
-from warehouse.store import Applied, Batch, Store
+from warehouse.store import Applied, Batch, QuarantinedRow, Store
 from warehouse.text import Text
 from warehouse.version import current
 
@@ -40,9 +39,11 @@ def held(store: Store) -> dict[str, tuple[object, ...]]:
 
 
 def mart_and_recount(store: Store) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
-    """The month mart as published, and as counted from the records; every record is ripe in these tests."""
+    """The month mart as published, and as counted from the records."""
     store.publish()
-    counted = store.connection.execute(monthly(CASES_MART, f"({contributions(CASES_MART, 'rec_cases')})"))
+    counted = store.connection.execute(
+        counted_by(CASES_MART, "month", "rec_cases", "places"), {"cutoff": current(store.site).cutoff}
+    )
     return current(store.site).rows("select * from cases_month"), counted.fetchall()
 
 
@@ -107,26 +108,30 @@ def test_of_a_key_twice_in_a_file_the_later_update_wins_and_at_equal_times_the_l
         assert {case: row[0] for case, row in held(store).items()} == {"c1": "G1", "c2": "G2"}
 
 
-def test_an_older_row_is_logged_but_not_applied(tmp_path: Path) -> None:
+def images(store: Store, case: str) -> list[tuple[object, ...]]:
+    """Every image of a case, in order of its batch: (batch, until, place, closed)."""
+    return store.connection.execute(
+        "select _batch, null::bigint as _until, place, closed from rec_cases where id = $id union all"
+        " select _batch, null, place, closed from gone_cases where id = $id union all"
+        " select _batch, _until, place, closed from past_cases where id = $id order by _batch, _until nulls last",
+        {"id": case},
+    ).fetchall()
+
+
+def test_an_older_row_is_kept_but_never_counted(tmp_path: Path) -> None:
     with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST)
         late = load(store, CASE_HEADER + "c2 | G9 | 01-04 | | | 01-05")
         assert (late.new, late.changed, late.stale) == (0, 0, 1)
         assert held(store)["c2"][0] == "G2"
-        log = store.connection.execute(
-            "select _batch, _kind, _applied, place from log_cases where id = 'c2' order by _batch"
-        ).fetchall()
-        assert log == [(1, "in", True, "G2"), (2, "in", False, "G9")]
+        assert images(store, "c2") == [(1, None, "G2", datetime(2024, 1, 9)), (2, 2, "G9", None)]
 
 
-def test_the_log_holds_the_row_that_was_replaced(tmp_path: Path) -> None:
+def test_each_row_is_held_once_and_says_from_which_batch_to_which_it_counted(tmp_path: Path) -> None:
     with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST)
         load(store, CASE_HEADER + "c1 | G1 | 01-03 | 01-10 | 01-12 | 01-12")
-        log = store.connection.execute(
-            "select _kind, closed from log_cases where _batch = 2 order by _kind"
-        ).fetchall()
-        assert log == [("in", datetime(2024, 1, 12)), ("was", None)]
+        assert images(store, "c1") == [(1, 2, "G1", None), (2, None, "G1", datetime(2024, 1, 12))]
 
 
 def test_a_tombstone_removes_and_an_older_row_does_not_bring_back(tmp_path: Path) -> None:
@@ -145,72 +150,6 @@ def test_a_tombstone_removes_and_an_older_row_does_not_bring_back(tmp_path: Path
         assert kept == counted
 
 
-IMAGES = [(case, day, gone) for case in "abc" for day in range(1, 6) for gone in (False, day == 4)]
-
-
-@settings(max_examples=12, deadline=None)
-@given(data=st.data())
-def test_whatever_the_order_and_the_split_into_batches_the_latest_update_stands(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    chosen = data.draw(st.lists(st.sampled_from(IMAGES), min_size=1, unique_by=lambda i: i[:2]))
-    cuts = data.draw(st.lists(st.integers(0, len(chosen)), max_size=4).map(sorted))
-    publish = data.draw(st.lists(st.booleans(), min_size=5, max_size=5))
-    latest = {case: (day, gone) for case, day, gone in sorted(chosen)}
-    expected = {case: f"G{day}" for case, (day, gone) in latest.items() if not gone}
-    with tiny_store(tiny_site(tmp_path_factory.mktemp("orders"))) as store:
-        edges = [0, *cuts, len(chosen)]
-        for start, end, out in zip(edges, edges[1:], publish, strict=False):
-            lines = [
-                f"{case} | G{day} | 01-0{day} | 01-1{day} | | 02-0{day} | {'x' if gone else ''}"
-                for case, day, gone in chosen[start:end]
-            ]
-            if lines:
-                load(store, CASE_HEADER.strip() + " | gone\n" + "\n".join(lines))
-            if out:
-                store.publish()
-        assert {case: row[0] for case, row in held(store).items()} == expected
-        kept, counted = mart_and_recount(store)
-        assert kept == counted
-        store.publish()
-        assert dict(current(store.site).rows("select id, place from cases")) == expected
-
-
-@settings(max_examples=12, deadline=None)
-@given(data=st.data())
-def test_undoing_a_batch_leaves_what_would_be_had_it_never_come(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    row = st.tuples(st.sampled_from("abc"), st.integers(1, 3), st.integers(1, 9))
-    batches = data.draw(st.lists(st.lists(row, min_size=1, max_size=4), min_size=1, max_size=4))
-    undone = data.draw(st.sets(st.integers(1, len(batches))))
-
-    def table(rows: list[tuple[str, int, int]]) -> str:
-        return CASE_HEADER + "\n".join(
-            f"{case} | G{g} | 01-01 | 01-05 | | 02-0{day}" for case, day, g in rows
-        )
-
-    with tiny_store(tiny_site(tmp_path_factory.mktemp("undone"))) as store:
-        for rows in batches:
-            load(store, table(rows))
-        store.publish()
-        for number in data.draw(st.permutations(sorted(undone))):
-            store.undo(number)
-        with tiny_store(tiny_site(tmp_path_factory.mktemp("never"))) as oracle:
-            load(oracle, CASE_HEADER + "z | G1 | 01-01 | | | 01-01")
-            for number, rows in enumerate(batches, start=1):
-                if number not in undone:
-                    load(oracle, table(rows))
-            expected = {case: row for case, row in held(oracle).items() if case != "z"}
-        assert held(store) == expected
-        kept, counted = mart_and_recount(store)
-        assert kept == counted
-        store.publish()
-        assert dict(current(store.site).rows("select id, place from cases")) == {
-            case: row[0] for case, row in expected.items()
-        }
-
-
 def test_an_undone_file_may_be_loaded_again_and_leaves_the_account(tmp_path: Path) -> None:
     with tiny_store(tiny_site(tmp_path)) as store:
         load(store, FIRST, sha256="one", bad=[(4, "c4", ["refers:place"])])
@@ -219,8 +158,10 @@ def test_an_undone_file_may_be_loaded_again_and_leaves_the_account(tmp_path: Pat
         store.publish()
         (source,) = current(store.site).sources
         assert (source.files, source.read, source.reasons) == (0, 0, {})
-        with pytest.raises(Mistake, match="batch 1: no such batch to undo"):
+        with pytest.raises(Mistake, match="batch 1: is undone already, by batch 2"):
             store.undo(1)
+        with pytest.raises(Mistake, match="batch 9: no such batch"):
+            store.undo(9)
         load(store, FIRST, sha256="one")
         assert len(held(store)) == 3
 
@@ -410,23 +351,11 @@ def test_a_damaged_version_is_replaced_by_a_whole_one(tmp_path: Path) -> None:
     assert current(site).rows("select count(*) from cases") == [(3,)]
 
 
-def test_a_database_made_anew_publishes_its_own_records_beside_the_old_versions(tmp_path: Path) -> None:
-    site = tiny_site(tmp_path)
-    with tiny_store(site) as store:
-        load(store, FIRST)
-        store.publish()
-    layout.loader(site).unlink()
-    with tiny_store(site) as store:
-        load(store, CASE_HEADER + "c9 | G1 | 01-01 | | | 03-01")
-        assert store.publish() == "v000002"
-    assert current(site).rows("select id from cases") == [("c9",)]
-
-
 def test_a_newer_loader_database_is_refused(tmp_path: Path) -> None:
     site = tiny_site(tmp_path)
     with tiny_store(site) as store:
         store.connection.execute("update meta set schema_number = 99")
-    with pytest.raises(Mistake, match=r"loader\.duckdb: schema 99 is newer than this program's 1 \(install"):
+    with pytest.raises(Mistake, match=r"loader\.duckdb: schema 99 is newer than this program's 2 \(install"):
         tiny_store(site)
 
 
@@ -455,66 +384,162 @@ def test_a_second_loader_is_turned_away(tmp_path: Path) -> None:
     assert "in use by another process (stop the other loader" in done.stdout, done.stderr
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from tiny import CASE_HEADER, load, tiny_site, tiny_store
-with tiny_store(tiny_site(Path(sys.argv[1]))) as store:
-    print("ready", flush=True)
-    for number in range(int(sys.argv[2])):
-        if store.seen("cases", str(number)):
-            continue
-        row = f"c{number % 7} | G{number % 3} | 01-0{number % 9 + 1} | 02-01 | | 03-01T00:{number:02}"
-        load(store, CASE_HEADER + row + f"\\nn{number} | G1 | 01-01 | 02-01 | 01-05 | 03-01", sha256=str(number))
-        store.publish()
-        if number % 10 == 9:
-            store.fold()
+def retry(store: Store, of: int, table: str, rows: list[int], bad: list[int]) -> Applied:
+    """Apply the rows of a drawn table as rows `rows` of batch `of`'s quarantine; `bad`: rows that fail again."""
+    load_tables(store, table, CASES, [(row, "again", ["type:due"]) for row in bad])
+    for at, row in enumerate(rows, start=1):
+        store.connection.execute("update good set _row = $row where _row = $at", {"row": -row, "at": at})
+    store.connection.execute("update good set _row = -_row")
+    return store.apply(
+        Batch("cases", CASES.label, CASES, "cases.csv", "", 0, "good", "bad", None, 24, retry_of=of)
+    )
+
+
+BAD = [(7, "c7,??", ["refers:place"]), (8, "c8,??", ["refers:place"])]
+MENDED = CASE_HEADER + "c7 | G1 | 01-03 | | | 01-03"
+
+
+def waiting(store: Store) -> list[tuple[int, int, tuple[str, ...]]]:
+    return [(row.batch, row.row, row.reasons) for row in store.quarantined()]
+
+
+def account(store: Store) -> tuple[int, int, int, dict[str, int]]:
+    """read, kept, quarantined and the reasons of the one source, as published."""
     store.publish()
-"""
+    (source,) = current(store.site).sources
+    return source.read, source.kept, source.quarantined, source.reasons
 
 
-def test_nothing_is_lost_or_doubled_when_the_loader_is_killed_again_and_again(tmp_path: Path) -> None:
-    batches, chance, kills = 25, random.Random(5), 0
-    while True:
-        child = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(tmp_path), str(batches)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=_environment(),
-        )
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        try:
-            code = child.wait(chance.uniform(0.02, 0.5) if kills < 8 else 60)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-            kills += 1
-        else:
-            assert code == 0
-            break
-        finally:
-            child.stdout.close()
-    assert kills > 0
-    site = tiny_site(tmp_path)
-    version = current(site)
-    expected = {f"c{number % 7}": f"G{number % 3}" for number in range(batches)}
-    expected |= {f"n{number}": "G1" for number in range(batches)}
-    assert dict(version.rows("select id, place from cases")) == expected
-    assert version.rows("select sum(reported__n), sum(closed__n) from cases_month") == [
-        (batches + 7, batches)
-    ]
-    assert version.sources[0].files == batches
-    assert version.sources[0].kept == 2 * batches
-    with tiny_store(site) as store:
-        kept, counted = mart_and_recount(store)
-        assert kept == counted
-        assert store.connection.execute("select count(*) from log_cases where _kind = 'in'").fetchall() == [
-            (2 * batches,)
+def test_a_row_mended_and_tried_again_leaves_quarantine_exactly_once(tmp_path: Path) -> None:
+    with tiny_store(tiny_site(tmp_path)) as store:
+        load(store, FIRST, bad=BAD)
+        assert account(store) == (5, 3, 2, {"refers:place": 2})
+        tried = retry(store, 1, MENDED, [7], [8])
+        assert tried == Applied(batch=2, read=0, kept=1, quarantined=-1, new=1, changed=0, stale=0)
+        assert "c7" in held(store)
+        assert waiting(store) == [(1, 8, ("type:due",))]
+        assert account(store) == (5, 4, 1, {"type:due": 1})
+        with pytest.raises(Mistake, match=r"batch 1: 1 rows to retry, but only 0 .* \(nothing was loaded"):
+            retry(store, 1, MENDED, [7], [])
+        with pytest.raises(Mistake, match="batch 2: 1 rows to retry, but only 0"):
+            retry(store, 2, MENDED, [7], [])
+        assert account(store) == (5, 4, 1, {"type:due": 1})
+
+
+def test_undoing_a_retry_puts_its_rows_back_and_undoing_the_file_undoes_its_retries(tmp_path: Path) -> None:
+    with tiny_store(tiny_site(tmp_path)) as store:
+        load(store, FIRST, bad=BAD)
+        retry(store, 1, MENDED, [7], [])
+        store.undo(2)
+        assert "c7" not in held(store)
+        assert [row for _, row, _ in waiting(store)] == [7, 8]
+        assert account(store) == (5, 3, 2, {"refers:place": 2})
+        retry(store, 1, MENDED, [7], [])
+        store.undo(1)
+        assert held(store) == {}
+        assert waiting(store) == []
+        assert account(store) == (0, 0, 0, {})
+        with pytest.raises(Mistake, match="batch 1: 1 rows to retry, but only 0"):
+            retry(store, 1, MENDED, [8], [])
+
+
+def test_rows_in_quarantine_are_found_by_source_batch_and_reason(tmp_path: Path) -> None:
+    with tiny_store(tiny_site(tmp_path)) as store:
+        load(store, FIRST, bad=BAD)
+        load(store, FIRST, source="hotline", bad=[(1, "x", ["type:due", "required:id"])])
+        assert store.quarantined(reason="required:id") == [
+            QuarantinedRow(2, "hotline", "cases.csv", 1, 2, "x", ("type:due", "required:id"))
         ]
-        used = {name for v in layout.version_ids(site) for name in layout.read_manifest(site, v).files}
-        found = {str(p.relative_to(site.warehouse)) for p in (site.warehouse / "records").glob("*/*")}
-        assert found <= used
+        assert [row.row for row in store.quarantined(source="cases")] == [7, 8]
+        assert [row.row for row in store.quarantined(batch=1, limit=1)] == [7]
+
+
+def test_purging_removes_the_raw_text_of_older_batches_and_nothing_else(tmp_path: Path) -> None:
+    early, late = datetime(2024, 6, 1), datetime(2024, 7, 1)
+    with tiny_store(tiny_site(tmp_path, early)) as store:
+        load(store, FIRST, bad=BAD)
+    with tiny_store(tiny_site(tmp_path, late)) as store:
+        load(store, FIRST, sha256="two", bad=BAD)
+        before = account(store)
+        assert store.purge("other", late) == 0
+        assert store.purge("cases", late) == 2
+        assert store.purge("cases", late) == 0
+        assert [(row.batch, row.raw is None) for row in store.quarantined()] == [
+            (1, True), (1, True), (2, False), (2, False),
+        ]  # fmt: skip
+        assert account(store) == before
+
+
+def test_the_same_content_again_is_counted_as_a_duplicate_not_as_a_file_refused(tmp_path: Path) -> None:
+    with tiny_store(tiny_site(tmp_path)) as store:
+        load(store, FIRST, sha256="one")
+        of = store.seen("cases", "one")
+        again = Batch("cases", CASES.label, CASES, "b.csv", "one", 0, "", "", None, 24, duplicate_of=of)
+        assert store.apply(again) == Applied(2, 0, 0, 0, 0, 0, 0)
+        store.publish()
+        (source,) = current(store.site).sources
+        assert (source.files, source.refused, source.duplicates, source.read) == (1, 0, 1, 3)
+        assert store.seen("cases", "one") == 1
+        assert [(a.batch, a.duplicate_of) for a in store.batches()] == [(2, 1), (1, None)]
+
+
+def test_the_watermark_is_that_of_the_newest_batch_that_stands(tmp_path: Path) -> None:
+    with tiny_store(tiny_site(tmp_path)) as store:
+        assert store.watermark("cases") is None
+        for number, mark in enumerate(("2024-01-01", "2024-01-02", None), start=1):
+            load_tables(store, CASE_HEADER + f"c{number} | G1 | 01-03 | | | 01-03", CASES)
+            pulled = Batch("cases", CASES.label, CASES, "db", f"{mark}", 1, "good", "bad", None, 24, mark)
+            store.apply(pulled)
+        assert store.watermark("cases") == "2024-01-02"
+        store.undo(2)
+        assert store.watermark("cases") == "2024-01-01"
+        assert store.watermark("other") is None
+
+
+def test_warnings_are_counted_and_leave_with_an_undone_batch(tmp_path: Path) -> None:
+    with tiny_store(tiny_site(tmp_path)) as store:
+        for number in (1, 2):
+            load_tables(store, CASE_HEADER + f"c{number} | G1 | 01-03 | | | 01-03", CASES)
+            warned = {"max:due": 1, f"w{number}": 1}
+            store.apply(
+                Batch("cases", CASES.label, CASES, "x", "x", 1, "good", "bad", None, 24, warned=warned)
+            )
+        store.publish()
+        assert current(store.site).sources[0].warned == {"max:due": 2, "w1": 1, "w2": 1}
+        assert store.batches(last=1)[0].warned == {"max:due": 1, "w2": 1}
+        store.undo(2)
+        store.publish()
+        assert current(store.site).sources[0].warned == {"max:due": 1, "w1": 1}
+
+
+def test_hashes_of_another_duckdb_are_made_anew_at_open(tmp_path: Path) -> None:
+    site = tiny_site(tmp_path)
+    with tiny_store(site) as store:
+        load(store, FIRST)
+        load(store, "id | updated | gone\nc3 | 03-01 | x")
+        for table in ("rec_cases", "gone_cases", "past_cases"):
+            store.connection.execute(f"update {table} set _hash = 7")
+        store.connection.execute("update meta set hashes = 7")
+    with tiny_store(site) as store:
+        late = load(store, CASE_HEADER + "c1 | G9 | 01-03 | | | 02-01\nc3 | G9 | 02-01 | | | 02-02")
+        assert (late.new, late.changed, late.stale) == (0, 1, 1)
+        assert {case: row[0] for case, row in held(store).items()} == {"c1": "G9", "c2": "G2"}
+
+
+def test_a_database_of_an_older_schema_is_refused_with_a_way_on(tmp_path: Path) -> None:
+    site = tiny_site(tmp_path)
+    with tiny_store(site) as store:
+        store.connection.execute("update meta set schema_number = 1")
+    with pytest.raises(Mistake, match=r"schema 1 is older than this program's 2 \(move it away and let"):
+        tiny_store(site)
+
+
+def test_the_site_says_how_much_memory_the_loader_may_take(tmp_path: Path) -> None:
+    site = tiny_site(tmp_path).model_copy(update={"memory_limit": "512MiB"})
+    with tiny_store(site) as store:
+        assert store.connection.execute(
+            "select current_setting('memory_limit'), current_setting('temp_directory')"
+        ).fetchall() == [("512.0 MiB", str(tmp_path / "temp"))]
 
 
 def _environment() -> dict[str, str]:

@@ -13,6 +13,7 @@ from tiny import CASE_HEADER, PLACES, TREE, load, tiny_site, tiny_store
 from warehouse import layout
 from warehouse.catalogue import Model
 from warehouse.mistake import Mistake
+from warehouse.site import Site
 from warehouse.store import Store
 from warehouse.version import current, version
 
@@ -184,29 +185,59 @@ def test_a_version_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
         store.publish()
     path = layout.manifest(site, "v000001")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_number": 99}))
-    with pytest.raises(Mistake, match=r"manifest\.json: schema 99 is newer than this program's 1 \(install"):
+    with pytest.raises(Mistake, match=r"manifest\.json: schema 99 is newer than this program's 2 \(install"):
         current(site)
 
 
+def damage(site: Site, victim: str, content: bytes | None) -> None:
+    """Write other content in the place of a file of version 2, or remove it."""
+    path = {
+        "marts": layout.marts(site, "v000002"),
+        "manifest": layout.manifest(site, "v000002"),
+        "records": site.warehouse / "records" / "cases" / "v000002-delta.parquet",
+        "pointer": layout.pointer(site),
+    }[victim]
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content or path.read_bytes()[:-3])
+
+
+@pytest.mark.parametrize("content", [b"not what it should be", b"", None], ids=["other", "cut", "gone"])
 @pytest.mark.parametrize("victim", ["marts", "manifest", "records", "pointer"])
-def test_a_damaged_version_is_named_with_its_remedy(tmp_path: Path, victim: str) -> None:
+def test_in_place_of_a_damaged_version_the_last_readable_one_is_shown_and_says_so(
+    tmp_path: Path, victim: str, content: bytes | None
+) -> None:
     site = tiny_site(tmp_path)
     with tiny_store(site) as store:
         load(store, FIRST)
         store.publish()
-    path = {
-        "marts": layout.marts(site, "v000001"),
-        "manifest": layout.manifest(site, "v000001"),
-        "records": site.warehouse / "records" / "cases" / "v000001-base.parquet",
-        "pointer": layout.pointer(site),
-    }[victim]
-    path.write_bytes(b"not what it should be")
-    with pytest.raises(Mistake, match="run 'nerve load'") as caught:
-        current(site)
-    assert str(site.warehouse) in caught.value.where
+        load(store, CASE_HEADER + "c3 | G1 | 01-03 | | | 01-03")
+        store.publish()
+    damage(site, victim, content)
+    found = current(site)
+    whole = 2 if victim == "pointer" else 1
+    assert (found.id, found.rows("select count(*) from cases")) == (f"v00000{whole}", [(whole + 1,)])
+    if (victim, content) != ("pointer", b""):
+        assert found.instead_of is not None
+        assert str(site.warehouse) in found.instead_of.where
+        assert (
+            "run 'nerve load'" in found.instead_of.remedy or "use the current one" in found.instead_of.remedy
+        )
     with tiny_store(site) as store:
         store.publish()
-    assert current(site).rows("select count(*) from cases") == [(2,)]
+    assert current(site).rows("select count(*) from cases") == [(3,)]
+    assert current(site).instead_of is None
+
+
+def test_where_no_version_can_be_read_the_damaged_file_is_named_with_its_remedy(tmp_path: Path) -> None:
+    site = tiny_site(tmp_path)
+    with tiny_store(site) as store:
+        load(store, FIRST)
+        store.publish()
+    layout.marts(site, "v000001").write_bytes(b"not what it should be")
+    with pytest.raises(Mistake, match=r"marts\.duckdb: cut short or changed: .*run 'nerve load'"):
+        current(site)
 
 
 def test_records_removed_under_a_reader_are_said_plainly(tmp_path: Path) -> None:

@@ -102,6 +102,27 @@ def load(
 
     `bad`: (row, raw text, reasons) of rows for the quarantine.
     """
+    read = load_tables(store, table, dataset, bad)
+    return store.apply(
+        Batch(
+            source=source or dataset.name,
+            label=dataset.label,
+            dataset=dataset,
+            file=f"{dataset.name}.csv",
+            sha256=sha256 or f"{table}{bad}",
+            read=read,
+            good="good",
+            bad="bad",
+            refused=None,
+            fresh_hours=24,
+        )
+    )
+
+
+def load_tables(
+    store: Store, table: str, dataset: Dataset, bad: Sequence[tuple[int, str, list[str]]] = ()
+) -> int:
+    """Make the temp tables `good` and `bad` of a batch; how many rows they have."""
     rows = rows_of(table)
     types = {f.name: f.type for f in dataset.fields}
     run = store.connection.execute
@@ -118,17 +139,4 @@ def load(
     run("create or replace temp table bad (row bigint, line bigint, raw varchar, reasons varchar[])")
     for number, raw, reasons in bad:
         run("insert into bad values (?, ?, ?, ?)", [number, number + 1, raw, reasons])
-    return store.apply(
-        Batch(
-            source=source or dataset.name,
-            label=dataset.label,
-            dataset=dataset,
-            file=f"{dataset.name}.csv",
-            sha256=sha256 or f"{table}{bad}",
-            read=len(rows) + len(bad),
-            good="good",
-            bad="bad",
-            refused=None,
-            fresh_hours=24,
-        )
-    )
+    return len(rows) + len(bad)

@@ -22,7 +22,7 @@ import pyarrow as pa
 from pipelines.contract import read_contract
 from warehouse.catalogue import catalogue
 from warehouse.dataset import DUCK_TYPES, Dataset
-from warehouse.marts import contributions, daily, mart_tables, matured, monthly
+from warehouse.marts import GRAINS, counted_by, mart_tables
 from warehouse.scope import ANCESTORS
 from warehouse.site import Params
 from warehouse.text import Text
@@ -141,12 +141,11 @@ class World:
             if all(read in self.datasets for read in model.reads):
                 run(f"create table {name} as {model.sql}")
         for mart in mart_tables(catalogue(), self.datasets, self.params):
-            run(f"create table ledger as {contributions(mart, mart.name)}")
-            run(f"create table cells as {matured(mart, 'ledger', mart.name, self.cutoff)}")
-            run(f"create table {mart.name}_month as {monthly(mart, 'cells')}")
-            run(f"create table {mart.name}_day as {daily(mart, 'cells', 'places')}")
-            run("drop table ledger")
-            run("drop table cells")
+            for grain in GRAINS:
+                run(
+                    f"create table {mart.name}_{grain} as {counted_by(mart, grain, mart.name, 'places')}",
+                    {"cutoff": self.cutoff},
+                )
 
 
 def world(

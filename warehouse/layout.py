@@ -1,6 +1,6 @@
 """What lies where in a site's warehouse folder, and the manifest that makes a published version one thing.
 
-warehouse/loader.duckdb                    the loader's own records, log and accounts
+warehouse/loader.duckdb                    the loader's own records, past images and accounts
 warehouse/versions/v000123/marts.duckdb    marts, models and places of one version
 warehouse/versions/v000123/manifest.json   what the version consists of
 warehouse/records/<dataset>/*.parquet      immutable record files, shared by versions
@@ -23,7 +23,7 @@ from warehouse.mistake import Mistake
 from warehouse.site import Params, Site
 from warehouse.text import Text
 
-SCHEMA = 1
+SCHEMA = 2
 """Number of this layout. A reader refuses a greater one; raise it when an older reader would misread."""
 
 LEVELS = ("county", "township", "village", "grid", "micro_grid")
@@ -36,8 +36,9 @@ MANIFEST = "manifest.json"
 class Source(BaseModel):
     """The account of one source up to a version: files and rows since it was first loaded.
 
-    `read` = `kept` + `quarantined`; `refused` counts files refused whole, `refusals` the newest of them as
-    (file, reason); `reasons`: rows in quarantine per reason (a row with two reasons counts in both).
+    `read` = `kept` + `quarantined`; `files` came, `refused` of them were refused whole, `refusals` are the newest
+    of those as (file, reason); `duplicates` is how many came again with the same content, besides. `reasons`:
+    rows in quarantine per reason (a row with two reasons counts in both); `warned`: rows kept with a warning.
     `last_load`: when its last accepted file was loaded (site's clock).
     """
 
@@ -55,6 +56,8 @@ class Source(BaseModel):
     fresh_hours: float
     reasons: dict[str, int]
     refusals: tuple[tuple[str, str], ...]
+    duplicates: int = 0
+    warned: dict[str, int] = {}
 
 
 class Records(BaseModel):
@@ -81,7 +84,8 @@ class Records(BaseModel):
 class Manifest(BaseModel):
     """One published version.
 
-    `warehouse` names the loader database it came from, `batch` the last batch in it; `tables` maps each
+    `warehouse` names the loader database it came from, `batch` the last batch in it, `mark` that batch's own mark
+    (a database put back from an older copy has another batch of this number, or none); `tables` maps each
     table of marts.duckdb to a stamp of its content; `files` gives the size in bytes of every file of the
     version, relative to the warehouse folder. `cutoff`: the site's clock when it was made.
     """
@@ -92,6 +96,7 @@ class Manifest(BaseModel):
     id: str
     warehouse: str
     batch: int
+    mark: str = ""
     made_at: datetime
     cutoff: datetime
     site_name: Text
@@ -171,8 +176,35 @@ def read_manifest(site: Site, version: str) -> Manifest:
         ) from error
 
 
-def newer_schema(path: Path, found: int) -> Mistake:
-    return Mistake(
+def fault_of(site: Site, found: Manifest) -> tuple[Path, str] | None:
+    """The first file of a version that is missing or not as long as it was written, and what is wrong."""
+    for name, size in found.files.items():
+        path = site.warehouse / name
+        if not path.is_file():
+            return path, "no such file"
+        if path.stat().st_size != size:
+            return path, f"cut short or changed: {path.stat().st_size} bytes, not {size}"
+    return None
+
+
+def newest_whole(site: Site) -> Manifest | None:
+    """The newest version, CURRENT or not, whose files are all there at their full length; None where none is."""
+    for version in reversed(version_ids(site)):
+        try:
+            found = read_manifest(site, version)
+        except Mistake:
+            continue
+        if fault_of(site, found) is None:
+            return found
+    return None
+
+
+class NewerSchema(Mistake):
+    """A file written by a later program."""
+
+
+def newer_schema(path: Path, found: int) -> NewerSchema:
+    return NewerSchema(
         str(path),
         f"schema {found} is newer than this program's {SCHEMA}",
         "install the version of this program that wrote it, or a later one",
@@ -192,11 +224,16 @@ def columns(names: Iterable[str], of: str = "") -> str:
 
 def put(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all, whatever happens, and stays."""
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text, encoding="utf-8")
-    flush(fresh)
-    fresh.replace(path)
+    beside = fresh(path)
+    beside.write_text(text, encoding="utf-8")
+    flush(beside)
+    beside.replace(path)
     flush(path.parent)
+
+
+def fresh(path: Path) -> Path:
+    """Where a file is written before it takes its place; one left there is of a process that was killed."""
+    return path.with_suffix(".new")
 
 
 def flush(path: Path) -> None:

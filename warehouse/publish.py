@@ -1,8 +1,9 @@
 # ruff: noqa: S608 - names of datasets, fields and marts are formatted in, quoted; every value is bound
 """Writing versions: everything in the loader's database later than CURRENT becomes a new version.
 
-The marts live in the published versions alone. The next version's are the last one's, plus what the rows
-logged since then add (those that came) and take away (those that went), plus what the clock let ripen.
+The marts live in the published versions alone. The next version's are the last one's, plus what the records that
+came since then add and those that went take away, plus what the clock let ripen. What has yet to ripen is kept in
+temp tables `ahead_<mart>`, so that no publish looks through all records for it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from itertools import pairwise
 from time import time
@@ -21,16 +21,15 @@ import duckdb
 from warehouse import layout
 from warehouse.catalogue import Model
 from warehouse.dataset import Dataset
+from warehouse.images import came, went
 from warehouse.layout import LEVELS, Manifest, Records, Source, columns, quoted
-from warehouse.marts import MartTable, Part, contributions, daily, monthly, named
+from warehouse.marts import GRAINS, MartTable, counted_by, effects, rolled
 from warehouse.mistake import Mistake
 from warehouse.site import Site
 from warehouse.text import Text
 
 DELTAS = 30
 """So many small record files before they are merged into one; each costs a reader a file to open."""
-
-_NEVER = datetime(1, 1, 1)  # noqa: DTZ001 - times are the site's own, without zone
 
 _NO_PLACES = {
     "places": "select null::varchar as code, null::varchar as parent, null::varchar as level,"
@@ -64,6 +63,7 @@ class Publisher:
         self._marts: Sequence[MartTable] = ()
         self._last_batch: dict[str, int] = {}
         self._files_of: dict[str, frozenset[str]] = {}
+        self._ahead_of: dict[str, str] = {}
         self._previous = self._read_previous()
         self._sweep()
 
@@ -84,7 +84,9 @@ class Publisher:
         cutoff = self.site.now()
         self._last_batch = self._last_batches()
         self._run_models()
-        (last,) = self.connection.execute("select coalesce(max(batch), 0) from batches").fetchone() or (0,)
+        last, mark = self.connection.execute(
+            "select coalesce(max(batch), 0), arg_max(mark, batch) from batches"
+        ).fetchone() or (0, None)
         stamps = self._stamps()
         about = self._about()
         if (
@@ -113,6 +115,7 @@ class Publisher:
                     "id": version,
                     "warehouse": self._warehouse,
                     "batch": last,
+                    "mark": mark,
                     "made_at": cutoff,
                     "cutoff": cutoff,
                     **about,
@@ -128,6 +131,7 @@ class Publisher:
         except BaseException:
             if layout.read_pointer(self.site) != version:
                 shutil.rmtree(folder, ignore_errors=True)
+            self._ahead_of.clear()
             self._previous = self._read_previous()
             raise
         self._previous = manifest
@@ -152,24 +156,32 @@ class Publisher:
 
     def _read_previous(self) -> Manifest | None:
         """The manifest of CURRENT, if it is whole and came from this database; else None, and the next
-        publish starts from new files. Raises Mistake when it is of a newer schema."""
+        publish starts from new files. Raises Mistake when it is of a newer schema, or has more than this
+        database, which then lost what was loaded last."""
         try:
             version = layout.read_pointer(self.site)
             found = layout.read_manifest(self.site, version) if version else None
-        except Mistake as mistake:
-            if "newer than this program" in mistake.what:
-                raise
+        except layout.NewerSchema:
+            raise
+        except Mistake:
             return None
         if found is None or found.warehouse != self._warehouse:
             return None
-        for name, size in found.files.items():
-            path = self.site.warehouse / name
-            if not path.is_file() or path.stat().st_size != size:
-                return None
-        return found
+        known = self.connection.execute(
+            "select mark from batches where batch = $batch", {"batch": found.batch}
+        ).fetchone()
+        if known != (found.mark,):
+            raise Mistake(
+                str(layout.loader(self.site)),
+                f"lacks batch {found.batch}, which version {found.id} has",
+                "put the newer file back with its .wal, or move it away and let 'nerve doctor --repair' rebuild it",
+            )
+        return None if layout.fault_of(self.site, found) else found
 
     def _sweep(self) -> None:
-        """Remove what a killed publish or collect left: versions without a manifest, files of no version."""
+        """Remove what a killed publish or collect left: versions without a manifest, files of no version, files
+        about to be put."""
+        layout.fresh(layout.pointer(self.site)).unlink(missing_ok=True)
         for version in layout.version_ids(self.site):
             if not layout.manifest(self.site, version).exists():
                 self._remove_version(version)
@@ -207,7 +219,7 @@ class Publisher:
             if stamp is not None:
                 stamps[name] = f"{stamp}:"
         for mart in self._marts:
-            definition = _digest(contributions(mart, "relation"), mart.columns, mart.parts)
+            definition = _digest(effects(mart, "relation"), mart.columns)
             content = ",".join(self._dataset_stamp(name) for name in mart.reads)
             stamps[f"{mart.name}_month"] = f"{definition}:{content}"
             stamps[f"{mart.name}_day"] = f"{_digest(definition, places)}:{content}"
@@ -233,8 +245,9 @@ class Publisher:
                         run(f"create or replace table pub.{quoted(name)} as {self._content(name)}")
                 for mart in self._marts:
                     if previous is not None and self._can_move(mart, old, stamps):
-                        logged = old[f"{mart.name}_month"] != stamps[f"{mart.name}_month"]
-                        self._move_mart(mart, previous, cutoff, logged)
+                        changed = old[f"{mart.name}_month"] != stamps[f"{mart.name}_month"]
+                        self._move_mart(mart, previous, cutoff, changed)
+                        self._ahead_of[mart.name] = version
                     else:
                         self._count_mart(mart, cutoff)
             run("checkpoint pub")
@@ -242,80 +255,77 @@ class Publisher:
             run("detach pub")
 
     def _can_move(self, mart: MartTable, old: Mapping[str, str], stamps: Mapping[str, str]) -> bool:
-        """True when the mart's last published tables can be moved on by what was logged since."""
+        """True when the mart's last published tables can be moved on by what came and went since."""
         for name in (f"{mart.name}_month", f"{mart.name}_day"):
             before, after = old.get(name, ""), stamps[name]
-            # A model's rows are made anew and not logged: when they changed, its mart is counted anew.
+            # Of a model's rows nobody knows what came and went: when they changed, its mart is counted anew.
             if before.partition(":")[0] != after.partition(":")[0] or (mart.model and before != after):
                 return False
         return True
 
     def _count_mart(self, mart: MartTable, cutoff: datetime) -> None:
         """Write a mart's tables from all its records: what is ripe at `cutoff`."""
-        cells = contributions(_ripe(mart), self._relation(mart))
-        self.connection.execute(
-            f"create or replace temp table moved as {cells}", {"since": _NEVER, "cutoff": cutoff}
-        )
-        for name, sql in self._by_month_and_day(mart):
-            self.connection.execute(f"create or replace table pub.{quoted(name)} as {sql}")
+        for grain in GRAINS:
+            self.connection.execute(
+                f"create or replace table pub.{quoted(f'{mart.name}_{grain}')} as"
+                f" {counted_by(mart, grain, self._relation(mart), self._places)}",
+                {"cutoff": cutoff},
+            )
 
-    def _move_mart(self, mart: MartTable, previous: Manifest, cutoff: datetime, logged: bool) -> None:
+    def _move_mart(self, mart: MartTable, previous: Manifest, cutoff: datetime, changed: bool) -> None:
         """Move the mart's tables in `pub` from the last version to `cutoff`; cells not touched stay.
 
-        `logged` is false when no record of it came or went since.
+        `changed` is false when no record of it came or went since.
         """
         run = self.connection.execute
-        ripe, relation = _ripe(mart), self._relation(mart)
-        # 1. What the clock let ripen among all records; sought first, for it is nearly always nothing.
-        either = " or ".join(
-            f"(({time}) > $since and ({time}) <= $cutoff)"
-            for time in dict.fromkeys(time for part in mart.parts for time in (part.at, part.matures))
-        )
-        extra = f" exclude ({columns(name for name, _ in mart.lets)})" if mart.lets else ""
-        ripening = f"(select *{extra} from {named(relation, mart.lets)} where {either})"
-        run(
-            f"create or replace temp table moved as {contributions(ripe, ripening)}",
-            {"since": previous.cutoff, "cutoff": cutoff},
-        )
-        # 2. What the rows that came and went since then had added at the last cut-off.
-        if logged:
-            names = columns(name for name, _ in mart.columns)
-            negative = ", ".join(f"-{quoted(name)}" for name, _ in mart.columns)
-            log = f"from {quoted('log_' + mart.name)} where _batch > $batch and not _deleted and"
-            for cells, rows in (
-                (names, f"(select * {log} _applied and _kind <> 'was')"),
-                (negative, f"(select * {log} _kind = 'was')"),
-            ):
+        since: dict[str, object] = {"since": previous.cutoff}
+        ahead = quoted(f"ahead_{mart.name}")
+        names = columns(name for name, _ in mart.columns)
+        negative = ", ".join(f"-{quoted(name)} as {quoted(name)}" for name, _ in mart.columns)
+        if changed:
+            for table, relation in (("arrived", came(mart.name)), ("left_over", went(mart.name))):
                 run(
-                    f"insert into moved select place, day, {cells} from ({contributions(ripe, rows)})",
-                    {"batch": previous.batch, "since": _NEVER, "cutoff": previous.cutoff},
+                    f"create or replace temp table {table} as {effects(mart, relation)}",
+                    {"batch": previous.batch},
                 )
-        if self.connection.execute("select 1 from moved limit 1").fetchone() is None:
+        else:
+            empty = f"{effects(mart, self._relation(mart))} limit 0"
+            for table in ("arrived", "left_over"):
+                run(f"create or replace temp table {table} as {empty}")
+        changes = f"(from arrived union all select place, day, ripe_at, {negative} from left_over)"
+        # What was known at the last cut-off and not ripe then; by records of now, if nobody kept it since.
+        if self._ahead_of.get(mart.name) == previous.id:
+            before = f"(from {ahead} where ripe_at > $since union all from {changes} where ripe_at > $since)"
+        else:
+            before = f"(from ({effects(mart, self._relation(mart))}) where ripe_at > $since)"
+        run(f"create or replace temp table {ahead} as from {before}", since)
+        run(
+            f"create or replace temp table moved as select place, day, {names} from ("
+            f" from {changes} where ripe_at <= $since union all from {ahead} where ripe_at <= $cutoff)",
+            since | {"cutoff": cutoff},
+        )
+        if run("select 1 from moved limit 1").fetchone() is None:
             return
         summed = ", ".join(f"sum({quoted(name)})::{kind} as {quoted(name)}" for name, kind in mart.columns)
         some = " or ".join(f"sum({quoted(name)}) <> 0" for name, _ in mart.columns)
-        for name, sql in self._by_month_and_day(mart):
-            time, table = name.rpartition("_")[2], f"pub.{quoted(name)}"
-            run(f"create or replace temp table touched as {sql}")
+        for grain in GRAINS:
+            table = f"pub.{quoted(f'{mart.name}_{grain}')}"
+            run(f"create or replace temp table touched as {rolled(mart, grain, 'moved', self._places)}")
             run(
                 f"create or replace table {table} as"
                 f" with cells as ("
-                f"  select * from {table} semi join touched using (place, {time})"
+                f"  select * from {table} semi join touched using (place, {grain})"
                 f"  union all select * from touched"
                 f" )"
-                f" select * from {table} anti join touched using (place, {time})"
+                f" select * from {table} anti join touched using (place, {grain})"
                 f" union all"
-                f" select place, {time}, {summed} from cells group by place, {time} having {some}"
-                f" order by place, {time}"
+                f" select place, {grain}, {summed} from cells group by place, {grain} having {some}"
+                f" order by place, {grain}"
             )
 
-    def _by_month_and_day(self, mart: MartTable) -> tuple[tuple[str, str], tuple[str, str]]:
-        """The names of a mart's two tables, each with the SELECT that sums the cells of `moved` to it."""
-        known = "places" if "places" in self._datasets else f"({_NO_PLACES['places']})"
-        return (
-            (f"{mart.name}_month", monthly(mart, "moved")),
-            (f"{mart.name}_day", daily(mart, "moved", known)),
-        )
+    @property
+    def _places(self) -> str:
+        return "places" if "places" in self._datasets else f"({_NO_PLACES['places']})"
 
     def _relation(self, mart: MartTable) -> str:
         return quoted(("model_" if mart.model else "rec_") + mart.name)
@@ -364,32 +374,37 @@ class Publisher:
         path.parent.mkdir(parents=True, exist_ok=True)
         names = columns(f.name for f in dataset.fields)
         by = [name for name in (dataset.place, dataset.born, dataset.key) if name is not None]
-        rows = f"select {names}, _hash, _batch, false as _deleted from {quoted('rec_' + dataset.name)}"
+        rows = f"select {names}, _batch, false as _deleted from {quoted('rec_' + dataset.name)}"
         bound: dict[str, object] = {"path": str(path)}
         if since is not None:
             bound["since"] = since
             rows += (
                 " where _batch > $since union all"
-                f" select {names}, _hash, _batch, true from {quoted('gone_' + dataset.name)}"
+                f" select {names}, _batch, true from {quoted('gone_' + dataset.name)}"
                 " where _batch > $since"
             )
         (count,) = self.connection.execute(
             f"copy (select * from ({rows}) order by {columns(by)}) to $path"
-            " (format parquet, compression zstd, row_group_size 20480)",
+            " (format parquet, parquet_version v2, compression zstd, row_group_size 20480)",
             bound,
         ).fetchone() or (0,)
         return str(path.relative_to(self.site.warehouse)), int(count)
 
     def _sources(self) -> tuple[Source, ...]:
         run = self.connection.execute
-        reasons: dict[str, dict[str, int]] = {}
-        for source, reason, rows in run(
-            "select source, reason, count(*) from"
+        counts: dict[str, dict[str, dict[str, int]]] = {"reasons": {}, "warned": {}}
+        for kind, source, reason, rows in run(
+            "with undone as (select batch from batches where undone_by is not null)"
+            " select 'reasons', source, reason, count(*) as rows from"
             " (select source, unnest(reasons) as reason from quarantine"
-            "  where batch not in (select batch from batches where undone_by is not null))"
-            " group by source, reason order by source, count(*) desc, reason"
+            "  where retried_by is null and batch not in (from undone)) group by all"
+            " union all"
+            " select 'warned', source, warning.key, sum(warning.value)::bigint from"
+            " (select source, unnest(map_entries(warned)) as warning from batches where batch not in (from undone))"
+            " group by all"
+            " order by 1, 2, rows desc, 3"
         ).fetchall():
-            reasons.setdefault(source, {})[reason] = rows
+            counts[kind].setdefault(source, {})[reason] = rows
         refusals: dict[str, list[tuple[str, str]]] = {}
         for source, file, reason in run(
             "select source, file, refused from batches where refused is not null"
@@ -398,9 +413,12 @@ class Publisher:
         ).fetchall():
             refusals.setdefault(source, []).append((file, reason))
         rows = run(
-            "select s.source, s.label, s.dataset, s.fresh_hours, count(b.batch), coalesce(sum(b.read), 0)::bigint,"
-            " coalesce(sum(b.kept), 0)::bigint, coalesce(sum(b.quarantined), 0)::bigint, count(b.refused),"
-            " max(b.committed_at) filter (where b.refused is null)"
+            "select s.source, s.label, s.dataset, s.fresh_hours,"
+            " count(b.batch) filter (where b.retry_of is null and b.duplicate_of is null),"
+            " coalesce(sum(b.read), 0)::bigint, coalesce(sum(b.kept), 0)::bigint,"
+            " coalesce(sum(b.quarantined), 0)::bigint, count(b.refused),"
+            " max(b.committed_at) filter (where b.refused is null and b.retry_of is null and b.duplicate_of is null),"
+            " count(b.duplicate_of)"
             " from sources s left join batches b"
             "  on b.source = s.source and b.undone_by is null and b.undoes is null"
             " group by s.source, s.label, s.dataset, s.fresh_hours order by s.source"
@@ -417,10 +435,24 @@ class Publisher:
                 refused=refused,
                 last_load=last_load,
                 fresh_hours=fresh_hours,
-                reasons=reasons.get(name, {}),
+                reasons=counts["reasons"].get(name, {}),
                 refusals=tuple(refusals.get(name, [])),
+                duplicates=duplicates,
+                warned=counts["warned"].get(name, {}),
             )
-            for name, label, dataset, fresh_hours, files, read, kept, quarantined, refused, last_load in rows
+            for (
+                name,
+                label,
+                dataset,
+                fresh_hours,
+                files,
+                read,
+                kept,
+                quarantined,
+                refused,
+                last_load,
+                duplicates,
+            ) in rows
         )
 
     def _finish(self, manifest: Manifest, previous: Manifest | None) -> None:
@@ -487,21 +519,10 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         yield
         connection.commit()
     except BaseException:
-        connection.rollback()
+        # After a fatal error there is no transaction left.
+        with suppress(duckdb.Error):
+            connection.rollback()
         raise
-
-
-def _ripe(mart: MartTable) -> MartTable:
-    """The mart of records that begin to count later than $since and by $cutoff: a record counts from the
-    later of the time it is attributed to and the time it matures."""
-
-    def within(part: Part) -> Part:
-        at, matures = f"({part.at})", f"({part.matures})"
-        ripe = f"{at} <= $cutoff and {matures} <= $cutoff and ({at} > $since or {matures} > $since)"
-        # What has no time of attribution adds nothing.
-        return replace(part, at=f"case when {ripe} then {at} end")
-
-    return replace(mart, parts=tuple(within(part) for part in mart.parts))
 
 
 def _shape(dataset: Dataset) -> tuple[tuple[str, str], ...]:

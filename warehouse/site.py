@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from warehouse.mistake import Mistake, nearest
 from warehouse.text import Lang, Text
+
+_OWN_FOLDERS = frozenset({"inbox", "sources", "warehouse", "reports", "journal", "archive", "log", "refused"})
 
 
 class Target(BaseModel):
@@ -35,8 +38,34 @@ class Params(BaseModel):
     rank_from: int = Field(default=20, ge=0)
 
 
+class Retention(BaseModel):
+    """For how long things stay. Days count from when they were loaded or written; None: for ever, which TOML
+    cannot say and site.toml spells "forever".
+
+    `archive_days`: loaded files in the archive. `quarantine_days`: the raw text of quarantined rows (their
+    accounts stay). `versions`: so many of the newest published versions stay; those that a report refers to
+    stay besides. `log_days`: log files.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    archive_days: int | None = Field(default=None, ge=1)
+    quarantine_days: int | None = Field(default=90, ge=1)
+    versions: int = Field(default=20, ge=1)
+    log_days: int | None = Field(default=90, ge=1)
+
+    @field_validator("archive_days", "quarantine_days", "log_days", mode="before")
+    @classmethod
+    def _for_ever(cls, value: object) -> object:
+        return None if value == "forever" else value
+
+
 class Site(BaseModel):
-    """What `site.toml` holds, with the folder it was read from."""
+    """What `site.toml` holds, with the folder it was read from.
+
+    `memory_limit`: how much memory the loader's DuckDB may take, as DuckDB writes it; None: its own default.
+    `temp`: where it puts what does not fit; relative to the folder.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,6 +78,11 @@ class Site(BaseModel):
     notice: Text | None = None
     as_of: datetime | None = None
     archive: Literal["keep", "delete"] = "keep"
+    retention: Retention = Retention()
+    memory_limit: str | None = Field(
+        default=None, pattern=r"^[0-9]+(\.[0-9]+)? ?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
+    )
+    temp: Path = Field(default_factory=lambda data: data["folder"] / "temp")
     port: int = Field(default=8600, ge=1, le=65535)
     params: Params = Params()
     targets: dict[str, Target] = {}
@@ -59,6 +93,16 @@ class Site(BaseModel):
         if value not in available_timezones():
             raise ValueError(f"unknown time zone '{value}' (use a name such as Asia/Shanghai)")
         return value
+
+    @field_validator("temp")
+    @classmethod
+    def _below_folder(cls, value: Path, info: ValidationInfo) -> Path:
+        folder: Path = info.data["folder"]
+        path = Path(os.path.normpath(folder / value.expanduser()))
+        # Leftovers are cleared there.
+        if folder.is_relative_to(path) or (path.parent == folder and path.name in _OWN_FOLDERS):
+            raise ValueError("must be a folder of its own")
+        return path
 
     @property
     def inbox(self) -> Path:
@@ -95,6 +139,9 @@ class Site(BaseModel):
         return datetime.now(UTC).astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None)
 
 
+_TABLES: dict[str, type[BaseModel]] = {"params": Params, "retention": Retention, "targets": Target}
+
+
 def load_site(folder: Path) -> Site:
     """Read `folder/site.toml`. Raises Mistake, naming file and key, when it is missing or wrong."""
     path = folder / "site.toml"
@@ -109,7 +156,9 @@ def load_site(folder: Path) -> Site:
     try:
         return Site(folder=folder.resolve(), **data)
     except ValidationError as error:
-        raise mistake_of(error, path, set(Site.model_fields) - {"folder"}) from error
+        place = error.errors()[0]["loc"]
+        table = _TABLES.get(str(place[0]), Site) if len(place) > 1 else Site
+        raise mistake_of(error, path, set(table.model_fields) - {"folder"}) from error
 
 
 def mistake_of(error: ValidationError, path: Path, known: set[str]) -> Mistake:

@@ -51,9 +51,11 @@ class Version:
         self.sources: tuple[Source, ...] = manifest.sources
         self.tables: frozenset[str] = frozenset(manifest.tables)
         """Names of the tables of marts.duckdb: places, models and marts this version has."""
-        for name in manifest.files:
-            if not (site.warehouse / name).is_file():
-                raise _damaged(site.warehouse / name, "no such file")
+        self.instead_of: Mistake | None = None
+        """What is wrong with the version that CURRENT names, when this older one is shown in its place."""
+        fault = layout.fault_of(site, manifest)
+        if fault is not None:
+            raise _damaged(*fault)
         path = layout.marts(site, self.id)
         self._connection = duckdb.connect()
         try:
@@ -107,8 +109,24 @@ _open: weakref.WeakValueDictionary[tuple[Path, str], Version] = weakref.WeakValu
 def current(site: Site) -> Version:
     """The newest published version: the same object until CURRENT names another.
 
-    Raises Mistake when nothing is published, the version is of a newer schema, or a file of it is damaged.
+    Where CURRENT or its version is damaged, the newest that can be read is shown, and says so (`instead_of`).
+    Raises Mistake when nothing is published, none can be read, or the version is of a newer schema.
     """
+    try:
+        found = _named(site)
+        found.instead_of = None
+    except layout.NewerSchema:
+        raise
+    except Mistake as mistake:
+        found = _last_readable(site, mistake)
+        found.instead_of = mistake
+    with _lock:
+        _newest[site.folder] = found
+    return found
+
+
+def _named(site: Site) -> Version:
+    """The version that CURRENT names."""
     for attempt in (1, 2):
         name = layout.read_pointer(site)
         if name is None:
@@ -116,15 +134,22 @@ def current(site: Site) -> Version:
                 str(layout.pointer(site)), "nothing is published yet", "run 'nerve load' or 'nerve demo'"
             )
         try:
-            found = version(site, name)
-            break
+            return version(site, name)
         except Mistake:
             # It may have been superseded and collected between our two looks.
             if attempt == 2 or layout.read_pointer(site) == name:
                 raise
-    with _lock:
-        _newest[site.folder] = found
-    return found
+    raise AssertionError
+
+
+def _last_readable(site: Site, mistake: Mistake) -> Version:
+    """The newest version that can be read, CURRENT or not; where there is none, raises `mistake`."""
+    for name in reversed(layout.version_ids(site)):
+        try:
+            return version(site, name)
+        except Mistake:
+            continue
+    raise mistake
 
 
 def version(site: Site, name: str) -> Version:
@@ -152,13 +177,13 @@ def _relations(warehouse: Path, dataset: Dataset, records: Records) -> tuple[str
         return (f"create view {name} as select {names} from {base}",)
     files = ", ".join(_literal(str(warehouse / file)) for file in records.deltas)
     later = (
-        f"create table later.{name} as select * from read_parquet([{files}])"
-        f" qualify row_number() over (partition by _hash, {key} order by _batch desc) = 1"
+        f"create table later.{name} as select {names}, _batch, _deleted from read_parquet([{files}])"
+        f" qualify row_number() over (partition by {key} order by _batch desc) = 1"
     )
     view = (
         f"create view {name} as"
         f" select {names} from {base} b"
-        f" anti join later.{name} l on l._hash = b._hash and l.{key} = b.{key}"
+        f" anti join later.{name} l on l.{key} = b.{key}"
         f" union all select {names} from later.{name} where not _deleted"
     )
     return later, view

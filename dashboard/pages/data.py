@@ -17,6 +17,11 @@ REASONS: dict[str, Text] = {
     "max": Text(zh="大于上限", en="above the maximum"),
     "json": Text(zh="不是有效的 JSON 记录", en="not a JSON record"),
     "columns": Text(zh="列数不符", en="wrong number of columns"),
+    "ended": Text(zh="该日已撤并的区划", en="a place no longer valid that day"),
+    "unique": Text(zh="与文件内另一条重复", en="held by another record of the file"),
+    "formula": Text(zh="公式未计算出结果", en="a formula without its result"),
+    "digits": Text(zh="长编号以数字保存，已丢位", en="a long number that lost its last digits"),
+    "error": Text(zh="单元格为错误值", en="a cell holds an error value"),
 }
 
 
@@ -29,7 +34,7 @@ def build(view: View) -> tuple[Block, ...]:
         rows.append(
             Row(
                 (
-                    s.label[view.lang], f"{s.files:,}", f"{s.read:,}", f"{s.kept:,}", f"{s.quarantined:,}",
+                    s.label[view.lang], f"{s.files:,}", f"{s.duplicates:,}", f"{s.read:,}", f"{s.kept:,}", f"{s.quarantined:,}",
                     f"{share:.2f} %", f"{s.last_load:%Y-%m-%d %H:%M:%S}" if s.last_load else "–",
                     age_text(view, state.age_seconds), state.word,
                 ),
@@ -49,6 +54,7 @@ def build(view: View) -> tuple[Block, ...]:
             columns=(
                 Column(view.text("来源", "Source"), width=1.8),
                 Column(view.text("文件", "Files"), "right"),
+                Column(view.text("重复", "Again"), "right"),
                 Column(view.text("读取", "Read"), "right"),
                 Column(view.text("入库", "Kept"), "right"),
                 Column(view.text("隔离", "Quarantined"), "right"),
@@ -62,6 +68,10 @@ def build(view: View) -> tuple[Block, ...]:
             sentence=view.text(
                 f"读取 {sum(s.read for s in sources):,} 行 = 入库 {sum(s.kept for s in sources):,} 行 + 隔离 {sum(s.quarantined for s in sources):,} 行。",
                 f"{sum(s.read for s in sources):,} rows read = {sum(s.kept for s in sources):,} kept + {sum(s.quarantined for s in sources):,} quarantined.",
+            ),
+            note=view.text(
+                "“重复”为内容相同、再次送来的文件，不改变任何数据。",
+                "“Again”: files that came again with the same content; they change nothing.",
             ),
             empty=view.text("尚无来源入库。", "No source has been loaded yet."),
         ),
@@ -87,6 +97,7 @@ def build(view: View) -> tuple[Block, ...]:
             ),
             empty=view.text("没有被隔离的行。", "No row is in quarantine."),
         ),
+        *_warnings(view),
         Table(
             title=view.text("整份拒收的文件", "Files refused whole"),
             columns=(
@@ -109,6 +120,28 @@ def build(view: View) -> tuple[Block, ...]:
     )
 
 
+def _warnings(view: View) -> tuple[Table, ...]:
+    """Rows kept with a warning; no table where no contract warns."""
+    warned = [(s, reason, rows) for s in view.version.sources for reason, rows in s.warned.items()]
+    if not warned:
+        return ()
+    return (
+        Table(
+            title=view.text("入库但有提示的行", "Rows kept with a warning"),
+            columns=(
+                Column(view.text("来源", "Source"), width=1.5),
+                Column(view.text("提示", "Warning"), width=4),
+                Column(view.text("行数", "Rows"), "right"),
+            ),
+            rows=tuple(
+                Row((s.label[view.lang], reason_text(view, s.dataset, reason), f"{rows:,}"))
+                for s, reason, rows in sorted(warned, key=lambda w: (w[0].name, -w[2], w[1]))
+            ),
+            total=len(warned),
+        ),
+    )
+
+
 def _in_language(view: View, reason: str) -> str:
     """The loader writes a refusal as "中文 | English"."""
     zh, _, en = reason.partition(" | ")
@@ -117,12 +150,15 @@ def _in_language(view: View, reason: str) -> str:
 
 def reason_text(view: View, dataset: str, reason: str) -> str:
     """A reason code such as `type:closed_at` in words, with the field's own label."""
-    rule, _, name = reason.partition(":")
+    rule, _, rest = reason.partition(":")
+    name, _, successor = rest.partition(":")
     known = view.version.datasets.get(dataset)
     label = next((f.label[view.lang] for f in known.fields if f.name == name), name) if known else name
     if rule in REASONS:
         words = REASONS[rule][view.lang]
-        return f"{label}:{words}" if view.lang == "zh" and label else f"{label}: {words}" if label else words
+        if successor:
+            words += view.text(f"（今为 {successor}）", f" (now {successor})")
+        return label + view.text("：", ": ") + words if label else words
     text = known.rules.get(reason) if known else None
     return text[view.lang] if text else reason
 

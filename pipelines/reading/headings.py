@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from pipelines.contract import Contract, heading
 from warehouse.text import Text
@@ -11,6 +12,12 @@ from warehouse.text import Text
 HEADER_WITHIN = 30
 """A title, a date line and merged cells may stand above the headings, not a whole page."""
 TOTALS = frozenset({"合计", "总计", "小计", "共计", "total", "grandtotal", "subtotal"})
+TOTAL_LETTERS = "合总小共TtGgSs"
+TOTAL_WITHIN = 16
+"""Letters that the word for a total begins with, and characters it has at most, as written."""
+
+_ALIKE = 0.6
+_COMPARED = 200
 
 
 class Refused(Exception):
@@ -81,11 +88,20 @@ def layout_of(cells: Sequence[str], contract: Contract, merge: bool = False) -> 
 
 
 def find_header(rows: Sequence[Sequence[str]], contract: Contract) -> tuple[int, Layout] | None:
-    """The row, among the first ones, that names most of the contract's fields."""
+    """The row, among the first ones, that names most of the contract's fields.
+
+    Where headings are merged downwards or sideways, two rows together may name more than either: then the
+    lower one is found, and its empty cells are named by those above.
+    """
     feedable = sum(1 for rule in contract.fields.values() if rule.mapped and rule.headings)
     best: tuple[int, Layout] | None = None
     for at, cells in enumerate(rows[:HEADER_WITHIN]):
         layout = layout_of(cells, contract)
+        if at and any(cell.strip() for cell in rows[at - 1]) and any(cell.strip() for cell in cells):
+            both = layout_of(_under(rows[at - 1], cells), contract)
+            alone = max(len(layout.sources), len(layout_of(rows[at - 1], contract).sources))
+            if len(both.sources) > alone:
+                layout = both
         if len(layout.sources) >= min(2, feedable) and (
             best is None or len(layout.sources) > len(best[1].sources)
         ):
@@ -93,14 +109,42 @@ def find_header(rows: Sequence[Sequence[str]], contract: Contract) -> tuple[int,
     return best
 
 
+def _under(above: Sequence[str], below: Sequence[str]) -> list[str]:
+    width = max(len(above), len(below))
+    upper, lower = ([*row, *[""] * (width - len(row))] for row in (above, below))
+    return [low if low.strip() else high for high, low in zip(upper, lower, strict=True)]
+
+
 def demand_columns(layout: Layout, contract: Contract) -> None:
+    """Raise Refused when a required field has no column, naming the heading that may have been meant."""
     for name, rule in contract.fields.items():
         optional = not rule.required or rule.constant is not None or rule.default is not None
-        if not optional and rule.mapped and name not in layout.sources:
-            raise Refused(
-                f"缺少“{rule.label.zh}”列:应为 {'、'.join(rule.headings)} 之一",
-                f"no column for {name}: expected one of {', '.join(rule.headings)}",
-            )
+        if optional or not rule.mapped or name in layout.sources:
+            continue
+        near = _near_miss(rule.headings, layout)
+        zh = f";文件中有“{near[0]}”,是否即“{near[1]}”?" if near else ""
+        en = f"; the file has '{near[0]}': did you mean '{near[1]}'?" if near else ""
+        raise Refused(
+            f"缺少“{rule.label.zh}”列:应为 {'、'.join(rule.headings)} 之一{zh}",
+            f"no column for {name}: expected one of {', '.join(rule.headings)}{en}",
+        )
+
+
+def _near_miss(headings: Sequence[str], layout: Layout) -> tuple[str, str] | None:
+    """(a heading of the file that feeds nothing, the one it resembles), the likest pair."""
+    pairs = [
+        (_likeness(heading(wanted), unknown), layout.spelled[unknown], wanted)
+        for unknown in layout.unknown[:_COMPARED]
+        for wanted in headings
+    ]
+    best = max(pairs, key=lambda pair: pair[0], default=None)
+    return None if best is None or best[0] < _ALIKE else best[1:]
+
+
+def _likeness(one: str, other: str) -> float:
+    if min(len(one), len(other)) >= 2 and (one in other or other in one):
+        return 1.0
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def no_headings(contract: Contract) -> Refused:
@@ -113,12 +157,11 @@ def no_headings(contract: Contract) -> Refused:
 
 
 def is_total(cells: Sequence[str]) -> bool:
-    """A row of totals: its first cell that is not empty says so."""
+    """A row of totals: its first cell that is not empty says so. A row without such a cell is none either."""
     for cell in cells:
         if cell and not cell.isspace():
+            word = cell.strip()
             return (
-                cell.lstrip()[0] in "合总小共TtGgSs"
-                and len(cell) <= 16
-                and heading(cell).strip(":") in TOTALS
+                word[0] in TOTAL_LETTERS and len(word) <= TOTAL_WITHIN and heading(word).strip(":") in TOTALS
             )
     return True

@@ -1,0 +1,288 @@
+# ruff: noqa: S608 - names of datasets and fields are formatted in, quoted; every value is bound
+"""The images of a dataset's records: which one of each key counts, and every one that does not.
+
+An image is one row as a source once sent it. Three tables hold each image once, by what became of it:
+    rec_<dataset>    one row per business key: its current image
+    gone_<dataset>   one row per business key whose current image is a tombstone
+    past_<dataset>   every other image: replaced ones, and stale ones, which never counted
+`_batch` is the batch that brought an image, `_row` its row there, `_until` (in past_) the batch that replaced
+it, for a stale image its own. So batch b brought the images with `_batch = b`, and what was known after it are
+those with `_batch <= b < _until`.
+
+An undo brings images back: as copies of its own batch, so that whoever asks what came since finds them. A
+copy is never brought back again: the image it was made of is.
+
+Every method runs in the caller's transaction and uses temp tables of the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from warehouse.dataset import DUCK_TYPES, Dataset
+from warehouse.layout import columns, quoted
+from warehouse.mistake import Mistake
+
+_OWN = {"_hash": "uinteger", "_batch": "bigint", "_row": "bigint"}
+_OWN_PAST = _OWN | {"_deleted": "boolean", "_until": "bigint"}
+
+
+def hash_of(key: str) -> str:
+    """SQL: half of DuckDB's own hash of a key.
+
+    Keys are sought by it first: a column of small numbers is read ten times as fast as one of texts. It may
+    change with DuckDB; see Images.rehash.
+    """
+    return f"(hash({key}::varchar) >> 32)::uinteger"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Keys never seen, records replaced or removed, and rows that changed nothing."""
+
+    new: int
+    changed: int
+    stale: int
+
+
+class Images:
+    """The images of one dataset in the loader's database."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
+        self._run = connection.execute
+        self._dataset = dataset
+        self._fields = [field.name for field in dataset.fields]
+        self._names = columns(self._fields)
+        self._key = quoted(dataset.key)
+        self._rec, self._gone, self._past = tables(dataset.name)
+
+    def make(self) -> None:
+        """Make the tables, or give them the fields they lack.
+
+        Raises Mistake when a field changed its type and what was loaded before cannot follow.
+        """
+        self._make(self._rec, _OWN)
+        self._make(self._gone, _OWN)
+        self._make(self._past, _OWN_PAST)
+
+    def rehash(self) -> None:
+        """Write `_hash` anew: for a database whose hashes another DuckDB made."""
+        for table in (self._rec, self._gone, self._past):
+            self._run(f"update {table} set _hash = {hash_of(self._key)}")
+
+    def take(self, good: str, batch: int) -> Taken:
+        """Take in the rows of `good` as batch `batch`. Of each key the image with the latest update time
+        counts, at equal times the later arrival; one equal to what is known changes nothing."""
+        has = {row[0] for row in self._run(f"describe {quoted(good)}").fetchall()}
+        fields = ", ".join(
+            quoted(f.name) if f.name in has else f"null::{DUCK_TYPES[f.type]} as {quoted(f.name)}"
+            for f in self._dataset.fields
+        )
+        deleted = "coalesce(_deleted, false)" if "_deleted" in has else "false"
+        self._run(
+            f"create or replace temp view incoming as"
+            f" select {fields}, {deleted} as _deleted, {hash_of(self._key)} as _hash, _row from {quoted(good)}"
+        )
+        self._find_known("incoming")
+        self._judge()
+        stale = int(
+            self._value(
+                f"insert into {self._past} ({self._names}, _deleted, _hash, _batch, _row, _until)"
+                f" select {self._names}, _deleted, _hash, $batch, _row, $batch from judged where not _wins",
+                {"batch": batch},
+            )
+        )
+        new, changed = self._exchange("incoming anti join (from judged where not _wins) using (_row)", batch)
+        return Taken(new, changed, stale)
+
+    def take_back(self, revoked: Sequence[int], batch: int) -> Taken:
+        """Give every key that the batches `revoked` touched its newest image from batches not undone, or a
+        tombstone where there is none; what changes is batch `batch`."""
+        three = (
+            (self._rec, "false as _deleted"),
+            (self._gone, "true as _deleted"),
+            (self._past, "_deleted"),
+        )  # fmt: skip
+        brought = " union all ".join(
+            f"select {self._key}, _hash, _row from {table} where _batch in (select unnest($revoked))"
+            for table, _ in three
+        )
+        self._run(
+            f"create or replace temp table touched as"
+            f" select {self._key}, any_value(_hash) as _hash, max(_row) as _row from ({brought}) group by 1",
+            {"revoked": list(revoked)},
+        )
+        images = " union all ".join(
+            f"select {self._names}, {deleted}, _hash, _batch, _row from {table} semi join touched using (_hash)"
+            for table, deleted in three
+        )
+        others = columns(name for name in self._fields if name != self._dataset.key)
+        self._find_known("touched")
+        self._run(
+            f"create or replace temp table judged as"
+            f" with image as ("
+            f"  select i.* from ({images}) i semi join touched t on t.{self._key} = i.{self._key}"
+            f"  join batches b on b.batch = i._batch where b.undone_by is null and b.undoes is null"
+            f"  qualify row_number() over (partition by i.{self._key} order by {self._newest_first('i')}"
+            f"   i._batch desc, i._row desc) = 1"
+            f" ), restored as ("
+            f"  select t.{self._key}{', ' + others if others else ''}, coalesce(m._deleted, true) as _deleted,"
+            f"   t._hash, coalesce(m._row, t._row) as _row"
+            f"  from touched t left join image m on m.{self._key} = t.{self._key}"
+            f" )"
+            f" select {self._names}, _deleted, _hash, _row, true as _wins from restored"
+            f" anti join known on {self._same('restored', 'known')}"
+        )
+        new, changed = self._exchange("judged", batch)
+        return Taken(new, changed, 0)
+
+    def refill(self, files: Sequence[str], batch: int) -> int:
+        """Take the records of a published version as images of batch `batch` into empty tables; how many.
+
+        `files`: its Parquet files, the base first; of a key in several the greatest `_batch` counts.
+        """
+        later = (
+            "read_parquet($files)"
+            if len(files) > 1
+            else f"(select *, false as _deleted from {self._rec} limit 0)"
+        )
+        self._run(
+            f"create or replace temp table later as select {self._names}, _deleted from {later}"
+            f" qualify row_number() over (partition by {self._key} order by _batch desc) = 1",
+            {"files": list(files[1:])} if len(files) > 1 else {},
+        )
+        for table, rows in (
+            (self._rec, f"(from read_parquet($base) anti join later using ({self._key}))"),
+            (self._rec, "(from later where not _deleted)"),
+            (self._gone, "(from later where _deleted)"),
+        ):
+            bound: dict[str, Any] = {"batch": batch} | ({"base": files[0]} if "$base" in rows else {})
+            self._run(
+                f"insert into {table} ({self._names}, _hash, _batch, _row)"
+                f" select {self._names}, {hash_of(self._key)}, $batch, 0 from {rows}",
+                bound,
+            )
+        return int(self._value(f"select count(*) from {self._rec}", {}))
+
+    def _make(self, table: str, own: dict[str, str]) -> None:
+        wanted = {field.name: DUCK_TYPES[field.type] for field in self._dataset.fields}
+        found: dict[str, str] = dict(
+            self._run(
+                "select column_name, lower(data_type) from duckdb_columns()"
+                " where $table = '\"' || table_name || '\"' and database_name = current_database()",
+                {"table": table},
+            ).fetchall()
+        )
+        if not found:
+            body = ", ".join(f"{quoted(name)} {kind}" for name, kind in (wanted | own).items())
+            self._run(f"create table {table} ({body})")
+            return
+        for name, kind in wanted.items():
+            if name not in found:
+                self._run(f"alter table {table} add column {quoted(name)} {kind}")
+            elif found[name] != kind:
+                try:
+                    self._run(f"alter table {table} alter {quoted(name)} type {kind}")
+                except duckdb.Error as error:
+                    raise Mistake(
+                        f"dataset '{self._dataset.name}'",
+                        f"field '{name}' is now of type {kind}, but values loaded before are not",
+                        f"give the field another name, or leave it {found[name]}",
+                    ) from error
+
+    def _find_known(self, incoming: str) -> None:
+        """Make `known`: the current image of each key in `incoming`, with `_at`, its row id in its table."""
+        halves = (
+            f"select {self._names}, {deleted} as _deleted, _hash, _batch, _row, rowid as _at from {table}"
+            # Row ids by hash, then those rows alone: else every key of the table is unpacked and compared.
+            f" where rowid in (select rowid from {table} semi join {incoming} using (_hash))"
+            for table, deleted in ((self._rec, "false"), (self._gone, "true"))
+        )
+        self._run(
+            f"create or replace temp table known as"
+            f" select k.* from ({' union all '.join(halves)}) k semi join {incoming} i on i.{self._key} = k.{self._key}"
+        )
+
+    def _judge(self) -> None:
+        """Make `judged`: of `incoming` the rows whose key is known or comes twice, each with `_wins`, true for
+        at most one row of a key. All others are new and need no judging."""
+        not_older = "true"
+        if self._dataset.updated is not None:
+            updated = quoted(self._dataset.updated)
+            not_older = f"(k.{updated} is null or coalesce(i.{updated} >= k.{updated}, false))"
+        self._run(
+            f"create or replace temp table judged as"
+            f" with contested as ("
+            f"  select {self._key} from known union all"
+            f"  select {self._key} from incoming group by 1 having count(*) > 1"
+            f" )"
+            f" select i.*, row_number() over (partition by i.{self._key} order by {self._newest_first('i')}i._row desc) = 1"
+            f" and (k._at is null or ({not_older} and not ({self._same('i', 'k')}))) as _wins"
+            f" from (from incoming semi join contested using ({self._key})) i"
+            f" left join known k on k.{self._key} = i.{self._key}"
+        )
+
+    def _exchange(self, arriving: str, batch: int) -> tuple[int, int]:
+        """Put the rows of `arriving` in the place of what `known` holds of them; (new keys, changed keys).
+
+        What leaves is what `known` holds of the keys that win in `judged`.
+        """
+        bound = {"batch": batch}
+        self._run(
+            f"create or replace temp table leaving as"
+            f" from known semi join (from judged where _wins) using ({self._key})"
+        )
+        changed = int(
+            self._value(
+                f"insert into {self._past} ({self._names}, _deleted, _hash, _batch, _row, _until)"
+                f" select {self._names}, _deleted, _hash, _batch, _row, $batch from leaving",
+                bound,
+            )
+        )
+        arrived = 0
+        # Delete and insert, never update: an update of a wide row in place costs more and fragments the file.
+        for table, deleted in ((self._rec, "false"), (self._gone, "true")):
+            if changed:
+                self._run(
+                    f"delete from {table} where rowid in (select _at from leaving where _deleted = {deleted})"
+                )
+            arrived += int(
+                self._value(
+                    f"insert into {table} ({self._names}, _hash, _batch, _row)"
+                    f" select {self._names}, _hash, $batch, _row from {arriving} where _deleted = {deleted}",
+                    bound,
+                )
+            )
+        return arrived - changed, changed
+
+    def _newest_first(self, of: str) -> str:
+        updated = self._dataset.updated
+        return "" if updated is None else f"{of}.{quoted(updated)} desc nulls last, "
+
+    def _same(self, one: str, other: str) -> str:
+        """SQL: two images say the same."""
+        names = ["_deleted", *self._fields]
+        return f"({columns(names, one)}) is not distinct from ({columns(names, other)})"
+
+    def _value(self, sql: str, bound: dict[str, Any]) -> Any:
+        row = self._run(sql, bound).fetchone()
+        return None if row is None else row[0]
+
+
+def tables(name: str) -> tuple[str, str, str]:
+    """The names of a dataset's three tables as SQL: current, gone, past."""
+    return quoted(f"rec_{name}"), quoted(f"gone_{name}"), quoted(f"past_{name}")
+
+
+def came(name: str) -> str:
+    """SELECT of a dataset's records that came after batch $batch and count."""
+    return f"(select * from {quoted('rec_' + name)} where _batch > $batch)"
+
+
+def went(name: str) -> str:
+    """SELECT of a dataset's records that counted after batch $batch and no longer do."""
+    return f"(select * from {quoted('past_' + name)} where _until > $batch and _batch <= $batch and not _deleted)"
