@@ -38,8 +38,8 @@ WHY: dict[Why, Text] = {
     "dropped": Text(zh="本期不再列", en="no longer listed"),
     "untold": Text(zh="原因无法判明", en="the reason cannot be told"),
 }
-ALIKE = 3
-"""Days by which two periods may differ in length and still be one after the other: a month has 28 to 31."""
+ALIKE = 1.5
+"""How many times as long one period may be as the other and still be compared with it: a month with one not yet over."""
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,14 @@ def last_of(
     known: Sequence[Entry], pages: Sequence[str], scope: str, period: Period, version: str
 ) -> Entry | None:
     """The newest brief of the same pages and place that another version or period was printed for, where the periods
-    are alike: they begin on the same day, or are about as long."""
+    are alike: they begin on the same day, or neither is much longer (`ALIKE`)."""
     for entry in reversed(known):
         if entry.pages != tuple(pages) or entry.scope != scope or not entry.figures:
             continue
         then = period_of(entry)
         if entry.version == version and then == period:
             continue
-        if then.start == period.start or abs(then.days - period.days) <= ALIKE:
+        if then.start == period.start or max(then.days, period.days) <= ALIKE * min(then.days, period.days):
             return entry
     return None
 

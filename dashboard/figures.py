@@ -16,7 +16,7 @@ from warehouse.passport import passport
 from warehouse.period import Period
 from warehouse.query import query
 from warehouse.result import Cell, NoData, NotApplicable, Result, Suppressed, Value
-from warehouse.statistics import Direction, rank_ranges, real_change, real_change_of_count, wilson
+from warehouse.statistics import LEVEL, Direction, rank_ranges, real_change, real_change_of_count, wilson
 from warehouse.text import Lang, Text
 
 NO_DATA = Text(zh="无数据", en="no data")
@@ -176,12 +176,14 @@ def change(
         nothing = view.text("无明显变化", "no real change")
         return Change(label, nothing, said=view.text(f"{phrase}{nothing}", f"{nothing} {phrase}"))
     if real is None:
-        return Change(label, text, said=view.text(f"{phrase} {text}", f"{text} {phrase}"))
+        return Change(label, text, said=view.text(f"{phrase}{text}".replace(" ", ""), f"{text} {phrase}"))
     shade: Lamp = "neutral"
     if measure.direction != "none":
         shade = "good" if real == measure.direction else "off"
     course = view.text("上升", "up") if real == "up" else view.text("下降", "down")
-    return Change(label, text, shade, view.text(f"{phrase}{course}{size}", f"{course} {size} {phrase}"))
+    return Change(
+        label, text, shade, view.text(f"{phrase}{course}{size}".replace(" ", ""), f"{course} {size} {phrase}")
+    )
 
 
 AGAINST: dict[str, Text] = {
@@ -406,8 +408,8 @@ def _trend_sentence(view: View, measure: Measure, line: Series, labels: Sequence
 def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | None:
     """The places one level down by one measure, with Wilson intervals for whole n/d.
 
-    A rank is given only where the interval does not reach that of the place before it in rank by more than
-    chance allows: places that cannot be told apart share one; below `rank_from` records there is none. Bands
+    A rank is given only to a place that is told apart from the one that holds the rank above: those that are not
+    share it ("="); below `rank_from` records there is none. Bands
     (`warehouse.statistics.bands`) would be stricter, but one small place joins two of them: of fifteen townships
     a month is one band, and a table of one rank says nothing. What is claimed in words is held to `rank_ranges`.
     None where the scope has no places below it.
@@ -422,7 +424,14 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
     rest = sorted((c for c in cells if not isinstance(c.result, Value)), key=lambda c: c.place)
     names = place_names(view)
     bars: list[Bar] = []
-    rank, leader, position = 0, (0.0, 0.0), 0
+    ranked = sum(
+        1
+        for c in valued
+        if isinstance(c.result, Value) and c.result.d and c.result.d >= view.site.params.rank_from
+    )
+    # All pairs are compared at once (Bonferroni), as `rank_ranges` does, so that ranks and sentence agree.
+    level = 1 - (1 - LEVEL) / max(1, ranked * (ranked - 1) / 2)
+    rank, leader, position = 0, (0.0, 1.0), 0
     for cell in (valued + rest)[:limit]:
         result = cell.result
         low = high = None
@@ -432,10 +441,9 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
             low, high = interval[0] * 100, interval[1] * 100
             if measure.direction != "none" and result.d >= view.site.params.rank_from:
                 position += 1
-                apart = interval[1] < leader[0] if down == -1 else interval[0] > leader[1]
                 shown = "="
-                if rank == 0 or apart:
-                    rank, leader = position, interval
+                if rank == 0 or real_change(result.n, result.d, *leader, level=level).direction != "none":
+                    rank, leader = position, (result.n, result.d)
                     shown = str(rank)
         bars.append(
             Bar(

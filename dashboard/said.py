@@ -10,6 +10,7 @@ from warehouse.text import Lang
 
 SENTENCES = 6
 """Sentences of one chapter."""
+AGAINST = {"vs previous": "than in the previous period", "vs last year": "than in the same period last year"}
 NAMED = 6
 """Measures named in one sentence."""
 
@@ -33,10 +34,13 @@ def sentences(blocks: Sequence[Block], lang: Lang) -> tuple[str, ...]:
 
 def of_tile(tile: Tile, lang: Lang) -> str:
     """One figure as a sentence: "Closing rate 91.2 %, up 0.8 points on the previous period, on target (≥ 90 %)."""
-    gap = "" if lang == "zh" and tile.unit == "%" else " "
-    figure = f"{tile.value}{gap}{tile.unit}" if tile.unit else tile.value
     comma, stop = ("，", "。") if lang == "zh" else (", ", ".")
-    parts = [tile.label + ("" if lang == "zh" else " ") + figure]
+    if lang == "zh":
+        parts = [f"{tile.label}{tile.value}{tile.unit}"]
+    else:
+        # "Cases reported: 70,038", not "70,038 cases".
+        shown = "" if tile.unit.lower() in tile.label.lower() else f" {tile.unit}"
+        parts = [f"{tile.label}: {tile.value}{shown}".rstrip()]
     parts += [change.said for change in tile.changes[:1] if change.said]
     if tile.lamp in ("good", "near", "off") and tile.target:
         parts.append(_aim(tile, lang))
@@ -57,14 +61,14 @@ def headline(tiles: Sequence[Tile], lang: Lang) -> tuple[str, ...]:
             f"Of {total} measures with a target {count['good']} are on target, {count['near']} near it "
             f"and {count['off']} off it."
         )
-    for lamp, zh, en in (("good", "明显向好", "Really better"), ("off", "明显向差", "Really worse")):
+    for lamp, zh, en in (("good", "明显向好", "Better"), ("off", "明显变差", "Worse")):
         moved = [tile for tile in tiles if tile.changes and tile.changes[0].lamp == lamp]
         if moved:
             label = moved[0].changes[0].label
             out.append(
                 _listed(
                     [tile.label for tile in moved],
-                    f"{label}{zh}" if lang == "zh" else f"{en} ({label})",
+                    f"{label}{zh}" if lang == "zh" else f"{en} {AGAINST.get(label, label)}",
                     lang,
                 )
             )

@@ -208,9 +208,9 @@ def _whole(data: dict[str, Any], site_name: str, form: Form, mark: str, lang: La
     texts = {
         **data,
         "site": shortened(site_name, NAME_LIMIT),
-        "short_title": shortened(data["title"], 22),
+        "short_title": shortened(data["title"], 40),
         "short_place": shortened(data["place"], 30),
-        "short_site": shortened(site_name, 40),
+        "short_site": shortened(site_name, 36),
         "short_cutoff": data["cutoff"][:16],
         "short_notice": shortened(" ".join(data["notices"]), 130),
         "notices": [shortened(notice, 4 * NAME_LIMIT) for notice in data["notices"]],
