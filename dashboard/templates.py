@@ -70,6 +70,13 @@ def templates(site: Site) -> Templates:
         data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Mistake(str(path), f"not valid TOML: {error}", "mend the line it names") from error
+    # A misspelt key is also a missing one: the misspelling is the better thing to name.
+    briefs = data.get("briefs")
+    for name, brief in briefs.items() if isinstance(briefs, dict) else ():
+        for key in brief if isinstance(brief, dict) else ():
+            if key not in Template.model_fields:
+                fault = f"unknown key 'briefs.{name}.{key}'"
+                raise Mistake(str(path), fault, nearest(key, Template.model_fields))
     try:
         found = Templates.model_validate(data)
     except ValidationError as error:

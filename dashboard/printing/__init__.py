@@ -207,19 +207,23 @@ def _whole(data: dict[str, Any], site_name: str, form: Form, mark: str, lang: La
     """Everything the template reads; each text printable, each number finite."""
     texts = {
         **data,
-        "site": shortened(site_name, NAME_LIMIT),
-        "short_title": shortened(data["title"], 40),
-        "short_place": shortened(data["place"], 30),
-        "short_site": shortened(site_name, 36),
+        "site": _short(site_name, NAME_LIMIT),
+        "short_title": _short(data["title"], 40),
+        "short_place": _short(data["place"], 30),
+        "short_site": _short(site_name, 36),
         "short_cutoff": data["cutoff"][:16],
-        "short_notice": shortened(" ".join(data["notices"]), 130),
-        "notices": [shortened(notice, 4 * NAME_LIMIT) for notice in data["notices"]],
-        "stamp": shortened(mark, NAME_LIMIT),
+        "short_notice": _short(" ".join(data["notices"]), 130),
+        "notices": [_short(notice, 4 * NAME_LIMIT) for notice in data["notices"]],
+        "stamp": _short(mark, NAME_LIMIT),
         "asked": mark if data["cover"] else "",
     }
     limits = _LIMITS | (_SLIDE_LIMITS if form == "slide" else {})
     words = {name: text[lang] for name, text in WORDS.items()}
     return {**_clean(texts, limits), "lang": lang, "form": form, "words": words}
+
+
+def _short(text: str, limit: int) -> str:
+    return shortened(printable(text[: 4 * limit]), limit)
 
 
 def _block(block: Block, lang: Lang) -> dict[str, Any]:
@@ -351,7 +355,9 @@ def _clean(value: Any, limits: dict[str, int], name: str = "") -> Any:
     """Every text printable, cut to the limit of its field; every number that is not finite a gap."""
     match value:
         case str():
-            return printable(shortened(value, limits[name]) if name in limits else value)
+            # What stands for a missing character is longer than it, so the length is that of what is printed.
+            shown = printable(value if name not in limits else value[: 4 * limits[name]])
+            return shortened(shown, limits[name]) if name in limits else shown
         case float() if not math.isfinite(value):
             return None
         case dict():
