@@ -15,9 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from dashboard.view import periods, view_of
-from nerve.server import serve as serve_job
-from pipelines.run import load as load_inbox
-from pipelines.run import run
 from warehouse.catalogue import catalogue
 from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
@@ -80,6 +77,9 @@ def demo(
 @app.command()
 def load(site: SiteOption = DEFAULT_SITE) -> None:
     """Load what lies in the inbox, publish one version, and say what was kept and what was not."""
+    # Here and below: what reads files is loaded by the commands that read some; it takes longer than a brief.
+    from pipelines.run import load as load_inbox
+
     found = load_site(site)
     loaded = load_inbox(found, lambda name, number, total: print(f"{number}/{total} {name}", file=sys.stderr))
     for one in loaded:
@@ -101,6 +101,8 @@ def load(site: SiteOption = DEFAULT_SITE) -> None:
 @app.command("run")
 def run_loader(site: SiteOption = DEFAULT_SITE) -> None:
     """Watch the inbox and load for as long as the process lives."""
+    from pipelines.run import run
+
     run(load_site(site))
 
 
@@ -110,6 +112,8 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port (default: the site's).")] = None,
 ) -> None:
     """Serve the wall and the pages, on loopback only: there is no sign-in yet."""
+    from nerve.server import serve as serve_job
+
     found = load_site(site)
     raise SystemExit(serve_job(found, port or found.port))
 
