@@ -1,71 +1,101 @@
-"""The printed Overview: a sheet never built before, built and typeset; and the whole command in a new process."""
+"""Printed briefs: pages never built before, built and typeset; and the whole command in a new process."""
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 
 from benchmarks.processes import nerve
 from benchmarks.timing import Times, summed, table, verdict
-from dashboard.pages.overview import PAGE
-from dashboard.printing import render_pdf
-from dashboard.view import build, view_of
+from dashboard.brief import compose
+from dashboard.pages import page
+from dashboard.printing import FORMS, render_brief
+from dashboard.templates import BRIEF
+from dashboard.view import view_of
 from warehouse.mistake import Mistake
 from warehouse.site import Site
 from warehouse.text import LANGS
 from warehouse.version import current
 from warehouse.viewer import Viewer
 
-TARGET = 1.0
-COLD = 5
+WARM, COLD = 0.4, 1.0
+"""Seconds for a brief of one chapter, six or seven printed pages."""
+PROCESSES = 5
+BRIEFS: dict[str, tuple[str, ...]] = {"Overview": ("overview",), "all chapters": BRIEF.pages}
 
 
 def measure(site: Site, repetitions: int, scratch: Path) -> None:
     """Print warm and cold times. Writes into `scratch` only."""
     version = current(site)
-    began = {"build": {lang: Times() for lang in LANGS}, "typeset": {lang: Times() for lang in LANGS}}
-    size: dict[str, int] = {}
     first = version.cutoff.date()
+    build_times = {(name, lang): Times() for name in BRIEFS for lang in LANGS}
+    print_times = {(name, form, lang): Times() for name in BRIEFS for form in FORMS for lang in LANGS}
+    size: dict[tuple[str, str, str], str] = {}
     for number in range(-1, repetitions):
         # A period no sheet was built for: neither the page's cache nor the typesetter's helps.
-        end = first - timedelta(days=number + 1)
-        for lang in LANGS:
-            params = {"from": end.replace(month=1, day=1).isoformat(), "to": end.isoformat(), "lang": lang}
-            times = [perf_counter()]
-            sheet = build(PAGE, view_of(site, version, Viewer(site.home), params))
-            times.append(perf_counter())
-            pdf = render_pdf(sheet, site.name[lang], made=version.made_at)
-            times.append(perf_counter())
-            if number >= 0:
-                began["build"][lang].seconds.append(times[1] - times[0])
-                began["typeset"][lang].seconds.append(times[2] - times[1])
-                size[lang] = len(pdf)
-    cold = Times()
-    own = _beside(site, scratch)
-    for number in range(COLD):
-        out = scratch / f"overview{number}.pdf"
-        start = perf_counter()
-        done = subprocess.run(
-            nerve("report", "overview", "--site", str(own), "--out", str(out)), capture_output=True, text=True
-        )
-        cold.seconds.append(perf_counter() - start)
-        if done.returncode:
-            raise Mistake("nerve report", done.stderr.strip() or "failed", "run it by hand")
+        for shift, (name, pages) in enumerate(BRIEFS.items()):
+            end = first - timedelta(days=(number + 1) * len(BRIEFS) + shift)
+            for lang in LANGS:
+                params = {
+                    "from": end.replace(month=1, day=1).isoformat(),
+                    "to": end.isoformat(),
+                    "lang": lang,
+                }
+                view = view_of(site, version, Viewer(site.home), params)
+                began = perf_counter()
+                brief = compose(view, [page(one) for one in pages], BRIEF.title)
+                taken = perf_counter() - began
+                if number >= 0:
+                    build_times[name, lang].seconds.append(taken)
+                for form in FORMS:
+                    began = perf_counter()
+                    pdf = render_brief(brief, site.name[lang], made=version.made_at, form=form)
+                    taken = perf_counter() - began
+                    if number >= 0:
+                        print_times[name, form, lang].seconds.append(taken)
+                        printed = len(re.findall(rb"/Type\s*/Page\b", pdf))
+                        size[name, form, lang] = f"{printed} pages, {len(pdf) / 1024:.0f} KB"
     rows = []
-    whole = {lang: summed([began["build"][lang], began["typeset"][lang]]) for lang in LANGS}
-    for lang in LANGS:
-        for name, times_ in (("build", began["build"][lang]), ("typeset", began["typeset"][lang])):
-            rows.append((f"{lang}: {name}", *_figures(times_), ""))
-        rows.append((f"{lang}: warm, both", *_figures(whole[lang]), f"{size[lang] / 1024:.0f} KB"))
-    rows.append((f"cold: 'nerve report', {COLD} new processes", *_figures(cold), ""))
+    warm: dict[str, float] = {}
+    for name in BRIEFS:
+        for lang in LANGS:
+            rows.append((f"{name}, {lang}: build", *_figures(build_times[name, lang]), ""))
+            for form in FORMS:
+                key = (name, form, lang)
+                rows.append((f"{name}, {lang}: typeset {form}", *_figures(print_times[key]), size[key]))
+            warm[f"{name}, {lang}"] = summed([build_times[name, lang], print_times[name, "a4", lang]]).median
+    cold = {name: _cold(site, pages, scratch / name.replace(" ", "-")) for name, pages in BRIEFS.items()}
+    for name, times in cold.items():
+        rows.append((f"{name}: 'nerve report', {PROCESSES} new processes", *_figures(times), ""))
     table(
-        f"PDF of the Overview, {version.id}: seconds, median of {repetitions}, a period of its own each time",
+        f"PDF briefs, {version.id}: seconds, median of {repetitions}, a period of its own each time",
         ("", "fastest", "median", "p95", "size"),
         rows,
-        tuple(verdict(f"PDF warm, {lang}", whole[lang].median, TARGET, " s") for lang in LANGS),
+        (
+            *(verdict(f"Overview warm, {lang}", warm[f"Overview, {lang}"], WARM, " s") for lang in LANGS),
+            verdict("Overview cold", cold["Overview"].median, COLD, " s"),
+        ),
     )
+
+
+def _cold(site: Site, pages: Sequence[str], scratch: Path) -> Times:
+    """A brief by the command line, each time in a new process."""
+    times = Times()
+    own = _beside(site, scratch)
+    for number in range(PROCESSES):
+        out = scratch / f"brief{number}.pdf"
+        start = perf_counter()
+        done = subprocess.run(
+            nerve("report", *pages, "--site", str(own), "--out", str(out)), capture_output=True, text=True
+        )
+        times.seconds.append(perf_counter() - start)
+        if done.returncode:
+            raise Mistake("nerve report", done.stderr.strip() or "failed", "run it by hand")
+    return times
 
 
 def _figures(times: Times) -> tuple[str, str, str]:
@@ -74,8 +104,8 @@ def _figures(times: Times) -> tuple[str, str, str]:
 
 def _beside(site: Site, scratch: Path) -> Path:
     """A folder of the same site with reports of its own: a printed report is registered where its site is."""
-    own = scratch / "printing"
-    own.mkdir()
+    own = scratch / "site"
+    own.mkdir(parents=True)
     for name in ("site.toml", "sources", "warehouse"):
         if (site.folder / name).exists():
             (own / name).symlink_to(site.folder / name)

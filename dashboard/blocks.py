@@ -19,11 +19,13 @@ Address = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Change:
-    """One comparison: "+0.8" "points vs previous period"; `lamp` good/off where direction says so."""
+    """One comparison: "+0.8" "points vs previous period"; `lamp` good/off where it really changed, and for better
+    or worse; `said` in a sentence: "up 0.8 points on the previous period"."""
 
     label: str
     text: str
     lamp: Lamp = "neutral"
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,12 +195,13 @@ class Feed:
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph or a list of (term, text), such as definitions."""
+    """A paragraph or a list of (term, text). `defines`: the items define the page's measures; a brief says them once."""
 
     title: str
     text: str = ""
     items: tuple[tuple[str, str], ...] = ()
     tone: Literal["plain", "warning"] = "plain"
+    defines: bool = False
     kind: Literal["note"] = "note"
 
 
@@ -223,3 +226,41 @@ class Sheet:
     lang: str
     notices: tuple[str, ...] = ()
     blocks: tuple[Block, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One page in a brief: what it says in sentences, then its blocks."""
+
+    title: str
+    said: tuple[str, ...]
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """How one measure is counted, and the further lines of its passport ("Dated: …")."""
+
+    label: str
+    text: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Brief:
+    """Several pages as one document. `definitions` and `remarks` (chapter, text) stand once, at its end; `common`
+    are the passport lines that hold for every figure; `mark`: who asked for this copy and when, or ""."""
+
+    title: str
+    place: str
+    period: str
+    compare: str
+    cutoff: str
+    version: str
+    lang: str
+    notices: tuple[str, ...]
+    chapters: tuple[Chapter, ...]
+    definitions: tuple[Definition, ...] = ()
+    common: tuple[str, ...] = ()
+    remarks: tuple[tuple[str, str], ...] = ()
+    mark: str = ""

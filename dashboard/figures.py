@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
 
 from dashboard.blocks import Axis, Bar, Change, Lamp, Note, Ranking, Series, Tile, Trend
 from dashboard.names import place_names
@@ -14,6 +16,7 @@ from warehouse.passport import passport
 from warehouse.period import Period
 from warehouse.query import query
 from warehouse.result import Cell, NoData, NotApplicable, Result, Suppressed, Value
+from warehouse.statistics import LEVEL, Direction, rank_ranges, real_change, real_change_of_count, wilson
 from warehouse.text import Lang, Text
 
 NO_DATA = Text(zh="无数据", en="no data")
@@ -134,27 +137,75 @@ def _target_number(measure: Measure, value: float) -> str:
     return f"{value:g}"
 
 
-def change(view: View, measure: Measure, now: Result, before: Result, label: str) -> Change | None:
-    """The difference to another period: points for rates, percent for counts, hours or minutes as they are."""
+def change(
+    view: View,
+    measure: Measure,
+    now: Result,
+    before: Result,
+    label: str,
+    days: tuple[float, float] = (1.0, 1.0),
+) -> Change | None:
+    """The difference to another period: points for rates, percent for counts, hours or minutes as they are.
+
+    It is shown, and called better or worse, only where the test of `warehouse.statistics` says that chance alone
+    would not make it, else it is "no real change"; a median or a weighted rate has no such test, so its difference is shown and not judged.
+    `days`: the lengths of the two periods, for counts of what happened in them.
+    """
     if not isinstance(now, Value) or not isinstance(before, Value):
         return None
     if measure.unit == "share":
         difference = round((now.value - before.value) * 100, 1)
-        text = f"{difference:+.1f} " + view.text("个百分点", "pts")
+        text, size = f"{difference:+.1f} ", f"{abs(difference):.1f} "
+        text, size = text + view.text("个百分点", "pts"), size + view.text("个百分点", "points")
     elif measure.unit == "count":
         difference = now.value - before.value
         text = f"{difference / before.value * 100:+.1f}%" if before.value else f"{difference:+,.0f}"
+        size = text.lstrip("+-")
     else:
         difference = round(now.value - before.value, 1)
         text = f"{difference:+.1f} {unit(measure, view.lang)}"
+        size = text.lstrip("+-")
     text = text.replace("-", "−")
+    phrase = AGAINST.get(label, Text(zh=label, en=label))[view.lang]
     if difference == 0:
-        return Change(label, view.text("持平", "no change"))
+        return Change(
+            label, view.text("持平", "no change"), said=view.text(f"{phrase}持平", f"no change {phrase}")
+        )
+    real = _real(measure, now, before, days)
+    if real == "none":
+        nothing = view.text("无明显变化", "no real change")
+        return Change(label, nothing, said=view.text(f"{phrase}{nothing}", f"{nothing} {phrase}"))
+    if real is None:
+        return Change(label, text, said=view.text(f"{phrase}{text}".replace(" ", ""), f"{text} {phrase}"))
     shade: Lamp = "neutral"
-    if measure.direction != "none" and abs(difference) >= 0.05:
-        better = (difference > 0) == (measure.direction == "up")
-        shade = "good" if better else "off"
-    return Change(label, text, shade)
+    if measure.direction != "none":
+        shade = "good" if real == measure.direction else "off"
+    course = view.text("上升", "up") if real == "up" else view.text("下降", "down")
+    return Change(
+        label, text, shade, view.text(f"{phrase}{course}{size}".replace(" ", ""), f"{course} {size} {phrase}")
+    )
+
+
+AGAINST: dict[str, Text] = {
+    "较上期": Text(zh="较上期", en=""),
+    "较上年同期": Text(zh="较上年同期", en=""),
+    "vs previous": Text(zh="", en="on the previous period"),
+    "vs last year": Text(zh="", en="on the same period last year"),
+}
+"""How a comparison's label stands in a sentence."""
+
+
+def _real(measure: Measure, now: Value, before: Value, days: tuple[float, float]) -> Direction | None:
+    """Which way a figure really changed; None where there is no test for it."""
+    if measure.kind == "rate" and not measure.sums:
+        if None in (now.n, now.d, before.n, before.d) or not now.d or not before.d:
+            return None
+        return real_change(now.n or 0, now.d, before.n or 0, before.d).direction
+    if measure.unit == "count" and float(now.value).is_integer() and float(before.value).is_integer():
+        # A stock at a moment has no length; what happened in a period grows with it.
+        exposures = (1.0, 1.0) if measure.cls == "as_of" else days
+        return real_change_of_count(int(now.value), int(before.value), *exposures).direction
+    return None
 
 
 def compared(view: View) -> list[tuple[str, Period]]:
@@ -205,7 +256,10 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
     for name in names:
         measure = catalogue().get(name)
         now = found[name, view.period]
-        changes = (change(view, measure, now, found[name, p], label) for label, p in others)
+        changes = (
+            change(view, measure, now, found[name, p], label, (_days(view, view.period), _days(view, p)))
+            for label, p in others
+        )
         label = measure.label[view.lang]
         out.append(
             Tile(
@@ -235,6 +289,11 @@ def no_source(view: View) -> Note:
         view.text("无数据来源", "No source"),
         view.text("本部署没有此页所需的数据来源。", "This site has no source for what this page shows."),
     )
+
+
+def _days(view: View, period: Period) -> float:
+    """The days of a period that have begun by the cut-off; at least one."""
+    return max(1.0, (min(period.end, view.cutoff.date()) - period.start).days + 1.0)
 
 
 def index(cells: Iterable[Cell]) -> dict[tuple[str, Period], Result]:
@@ -271,14 +330,6 @@ def _round_step(raw: float) -> float:
         if raw <= factor * power * (1 + 1e-9):
             return float(factor * power)
     return 10 * power
-
-
-def wilson(n: float, d: float, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval of n/d (E. B. Wilson, 1927), at 95 % by default; shares."""
-    p = n / d
-    centre = (p + z * z / (2 * d)) / (1 + z * z / d)
-    half = z / (1 + z * z / d) * math.sqrt(p * (1 - p) / d + z * z / (4 * d * d))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def plotted(measure: Measure, result: Result) -> float | None:
@@ -329,31 +380,38 @@ def trend(view: View, names: Sequence[str], title: str, *, year_before: bool = F
         series=tuple(series),
         axis=axis(values, zero=not share, percent=share, unit=unit(first, view.lang)),
         target=target,
-        sentence=_trend_sentence(view, first, series[0], labels),
+        sentence=_trend_sentence(view, first, series[0], labels, months.end),
     )
 
 
-def _trend_sentence(view: View, measure: Measure, line: Series, labels: Sequence[str]) -> str:
+def _trend_sentence(view: View, measure: Measure, line: Series, labels: Sequence[str], end: date) -> str:
     known = [
         (label, v, t) for label, v, t in zip(labels, line.values, line.texts, strict=True) if v is not None
     ]
+    # A month that is not over has fewer of everything: it is neither highest nor lowest.
+    if known and known[-1][0] == f"{end:%Y-%m}" and (end + timedelta(days=1)).day != 1:
+        known.pop()
     if len(known) < 2:
         return ""
     top = max(known, key=lambda k: k[1])
     bottom = min(known, key=lambda k: k[1])
     u = unit(measure, view.lang)
     u = u if u == "%" else f" {u}"
+    if top[2] == bottom[2]:
+        return view.text(f"{line.name}各月均为{top[2]}{u}。", f"{line.name} {top[2]}{u} in every month.")
     return view.text(
-        f"最高 {top[0]}（{top[2]}{u}），最低 {bottom[0]}（{bottom[2]}{u}）。",
-        f"Highest in {top[0]} ({top[2]}{u}), lowest in {bottom[0]} ({bottom[2]}{u}).",
+        f"{line.name}最高为{top[0]}（{top[2]}{u}），最低为{bottom[0]}（{bottom[2]}{u}）。",
+        f"{line.name} highest in {top[0]} ({top[2]}{u}), lowest in {bottom[0]} ({bottom[2]}{u}).",
     )
 
 
 def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | None:
     """The places one level down by one measure, with Wilson intervals for whole n/d.
 
-    A rank is given only where the interval does not reach that of the place before it in rank by more than
-    chance allows: places that cannot be told apart share one; below `rank_from` records there is none.
+    A rank is given only to a place that is told apart from the one that holds the rank above: those that are not
+    share it ("="); below `rank_from` records there is none. Bands
+    (`warehouse.statistics.bands`) would be stricter, but one small place joins two of them: of fifteen townships
+    a month is one band, and a table of one rank says nothing. What is claimed in words is held to `rank_ranges`.
     None where the scope has no places below it.
     """
     if view.scope.child_level is None:
@@ -366,7 +424,14 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
     rest = sorted((c for c in cells if not isinstance(c.result, Value)), key=lambda c: c.place)
     names = place_names(view)
     bars: list[Bar] = []
-    rank, leader, position = 0, (0.0, 0.0), 0
+    ranked = sum(
+        1
+        for c in valued
+        if isinstance(c.result, Value) and c.result.d and c.result.d >= view.site.params.rank_from
+    )
+    # All pairs are compared at once (Bonferroni), as `rank_ranges` does, so that ranks and sentence agree.
+    level = 1 - (1 - LEVEL) / max(1, ranked * (ranked - 1) / 2)
+    rank, leader, position = 0, (0.0, 1.0), 0
     for cell in (valued + rest)[:limit]:
         result = cell.result
         low = high = None
@@ -376,10 +441,9 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
             low, high = interval[0] * 100, interval[1] * 100
             if measure.direction != "none" and result.d >= view.site.params.rank_from:
                 position += 1
-                apart = interval[1] < leader[0] if down == -1 else interval[0] > leader[1]
                 shown = "="
-                if rank == 0 or apart:
-                    rank, leader = position, interval
+                if rank == 0 or real_change(result.n, result.d, *leader, level=level).direction != "none":
+                    rank, leader = position, (result.n, result.d)
                     shown = str(rank)
         bars.append(
             Bar(
@@ -426,19 +490,52 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
 
 
 def _ranking_sentence(view: View, measure: Measure, valued: Sequence[Cell], names: dict[str, str]) -> str:
-    if len(valued) < 2:
+    """The highest and the lowest figure, and which places stand apart for more than chance.
+
+    A place is said to lead or to lag only where all ranks it may truly have lie in the one half (`rank_ranges`).
+    """
+    judged = [
+        c
+        for c in valued
+        if isinstance(c.result, Value) and (c.result.d is None or c.result.d >= view.site.params.rank_from)
+    ]
+    if len(judged) < 2:
         return ""
-    first, last = valued[0], valued[-1]
     u = unit(measure, view.lang)
     u = u if u == "%" else f" {u}"
-    ends = [
-        (names.get(c.place, c.place), f"{number(measure, c.result, view.lang)}{u}") for c in (first, last)
+
+    def named(cell: Cell) -> str:
+        figure = f"{number(measure, cell.result, view.lang)}{u}"
+        place = names.get(cell.place, cell.place)
+        return view.text(f"{place}（{figure}）", f"{place} ({figure})")
+
+    first, last = (judged[0], judged[-1]) if measure.direction != "down" else (judged[-1], judged[0])
+    ends = view.text(
+        f"最高为{named(first)}，最低为{named(last)}", f"Highest {named(first)}, lowest {named(last)}"
+    )
+    rates = [
+        (c.result.n, c.result.d)
+        for c in judged
+        if isinstance(c.result, Value)
+        and c.result.n is not None
+        and c.result.d
+        and 0 <= c.result.n <= c.result.d
     ]
-    (a, x), (b, y) = ends
-    ranked = measure.direction != "none"
+    if measure.direction == "none" or len(rates) < len(judged):
+        return ends + view.text("。", ".")
+    best: Literal["high", "low"] = "high" if measure.direction == "up" else "low"
+    ranges = [r for r in rank_ranges(rates, best=best, rank_from=0) if r is not None]
+    half = len(judged) / 2
+    behind = [names.get(c.place, c.place) for c, r in zip(judged, ranges, strict=True) if r[0] > half + 0.5]
+    if all(r == (1, len(judged)) for r in ranges):
+        return ends + view.text("；各地差异尚不明显。", "; the places cannot be told apart.")
+    if not behind:
+        return ends + view.text("。", ".")
+    listed = view.text("、", ", ").join(behind[:5])
+    more = len(behind) - 5
     if view.lang == "zh":
-        return f"{a}（{x}）居首，{b}（{y}）居末。" if ranked else f"{a}（{x}）最多，{b}（{y}）最少。"
-    return f"{a} ({x}) first, {b} ({y}) last." if ranked else f"{a} ({x}) most, {b} ({y}) fewest."
+        return f"{ends}；明显靠后：{listed}{f'等{len(behind)}处' if more > 0 else ''}。"
+    return f"{ends}; clearly in the lower half: {listed}{f' and {more} more' if more > 0 else ''}."
 
 
 def breakdown(view: View, name: str, by: str, title: str, labels: dict[str, Text]) -> Ranking:
@@ -465,6 +562,24 @@ def breakdown(view: View, name: str, by: str, title: str, labels: dict[str, Text
         title=title,
         bars=bars,
         axis=axis([b.value for b in bars], zero=True, percent=share, unit=unit(measure, view.lang)),
+        sentence=_breakdown_sentence(view, measure, cells, [bar.label for bar in bars]),
+    )
+
+
+def _breakdown_sentence(view: View, measure: Measure, cells: Sequence[Cell], labels: Sequence[str]) -> str:
+    """Which classes hold most of a count; nothing where one of them is hidden, for its share would show it."""
+    if measure.unit != "count" or len(cells) < 3:
+        return ""
+    if not all(isinstance(c.result, Value | NoData) for c in cells):
+        return ""
+    values = [c.result.value if isinstance(c.result, Value) else 0.0 for c in cells]
+    total = sum(values)
+    if total <= 0 or values[1] <= 0:
+        return ""
+    leading = sum(values[:2]) / total * 100
+    return view.text(
+        f"{labels[0]}、{labels[1]}居前，合计占{leading:.0f}%。",
+        f"{labels[0]} and {labels[1]} come first, together {leading:.0f} % of all.",
     )
 
 

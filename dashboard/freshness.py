@@ -21,7 +21,7 @@ class State:
 
 def freshness(view: View) -> tuple[State, ...]:
     """One state per source that has been loaded, in the order of the version."""
-    now = view.site.now()
+    now = view.asked
     out: list[State] = []
     for source in view.version.sources:
         if source.last_load is None:

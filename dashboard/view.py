@@ -29,7 +29,8 @@ COMPARES: dict[Compare, Text] = {
 
 @dataclass(frozen=True)
 class View:
-    """All that a page may depend on. `record` opens one record of `dataset` (officials only)."""
+    """All that a page may depend on. `record` opens one record of `dataset` (officials only); `asked` is the site's
+    clock when the view was asked for, by which ages are told."""
 
     site: Site
     version: Version
@@ -39,6 +40,7 @@ class View:
     compare: Compare
     lang: Lang
     cutoff: datetime
+    asked: datetime
     dataset: str = ""
     record: str = ""
 
@@ -83,8 +85,17 @@ def periods(cutoff: datetime) -> dict[str, tuple[Text, Period]]:
     }
 
 
-def view_of(site: Site, version: Version, viewer: Viewer, params: Mapping[str, str]) -> View:
-    """The view an address asks for; what it leaves out is filled in. Raises Mistake on a wrong value."""
+def view_of(
+    site: Site,
+    version: Version,
+    viewer: Viewer,
+    params: Mapping[str, str],
+    *,
+    asked: datetime | None = None,
+) -> View:
+    """The view an address asks for, now or as it was `asked` for before; what it leaves out is filled in.
+
+    Raises Mistake on a wrong value."""
     first = next(iter(periods(version.cutoff).values()))[1]
     lang = params.get("lang") or site.languages[0]
     if lang not in LANGS:
@@ -104,6 +115,7 @@ def view_of(site: Site, version: Version, viewer: Viewer, params: Mapping[str, s
         compare=cast(Compare, compare),
         lang=lang,
         cutoff=version.cutoff,
+        asked=asked or site.now(),
         dataset=params.get("dataset", ""),
         record=params.get("record", ""),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,17 +14,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dashboard.pages import page as page_of
-from dashboard.view import build, view_of
+from dashboard.view import periods, view_of
 from nerve import contract, loading, quarantine, service, upkeep
-from nerve.server import serve as serve_job
 from pipelines.run import loader_lines
 from warehouse.catalogue import catalogue
-from warehouse.mistake import Mistake
+from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
 from warehouse.query import query
 from warehouse.result import Value, status_of
 from warehouse.site import load_site
+from warehouse.text import Lang
 from warehouse.version import current
 from warehouse.viewer import Viewer
 
@@ -89,6 +89,8 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port (default: the site's).")] = None,
 ) -> None:
     """Serve the wall and the pages, on loopback only: there is no sign-in yet."""
+    from nerve.server import serve as serve_job
+
     found = load_site(site)
     raise SystemExit(serve_job(found, port or found.port))
 
@@ -195,39 +197,126 @@ def value(
 
 @app.command()
 def report(
-    page: Annotated[str, typer.Argument(help="A page, such as overview, cases or petitions.")],
-    out: Annotated[Path, typer.Option(help="The file to write: .pdf or .xlsx.")],
+    pages: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Pages in order, such as overview petitions, or one of the site's briefs (default: brief)."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write (.pdf or .xlsx), or a folder for all forms and languages."),
+    ] = None,
     site: SiteOption = DEFAULT_SITE,
     scope: Annotated[str | None, typer.Option(help="Place or group code (default: the site's home).")] = None,
     start: Annotated[str | None, typer.Option("--from", help="First day.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last day.")] = None,
-    lang: Annotated[str, typer.Option(help="zh or en.")] = "zh",
-    compare: Annotated[str, typer.Option(help="both, previous, year or none.")] = "both",
+    lang: Annotated[str | None, typer.Option(help="zh or en.")] = None,
+    compare: Annotated[str | None, typer.Option(help="both, previous, year or none.")] = None,
+    form: Annotated[str | None, typer.Option(help="a4 or slide.")] = None,
+    who: Annotated[str, typer.Option("--for", help="Who asks for it, for the watermark.")] = "",
+    again: Annotated[
+        str | None, typer.Option(help="Make a registered report again, byte for byte, by its id.")
+    ] = None,
 ) -> None:
-    """Print a page as an A4 brief, or write it as a workbook; registered with its data version."""
-    from dashboard.export import export, form_of
+    """Print pages as one brief, on A4 or slides, or write them as a workbook; registered with its data version."""
+    from dashboard.export import again as make_again
+    from dashboard.export import form_of, issue, ordered
+    from dashboard.printing import FORMS
 
-    form_of(out)
     found = load_site(site)
-    chosen = page_of(page)
-    if chosen.wall:
-        raise Mistake("page", "the wall is not printed", "print 'overview' instead")
+    if again is not None:
+        if pages or form or lang or scope or start or end or compare:
+            raise Mistake(
+                "--again", "takes its question from the register", "give only the id, and --out if wanted"
+            )
+        _, entry, path = make_again(found, again, out)
+        print(f"{path} · {entry.id} · {entry.version}")
+        return
+    if out is None:
+        raise Mistake("--out", "no file given", "name one, such as --out brief.pdf")
+    if form is not None and form not in FORMS:
+        raise Mistake("--form", f"no such form '{form}'", nearest(form, FORMS))
+    folder = out.is_dir() or out.suffix == ""
+    if not folder:
+        form_of(out)
+    order, template = ordered(found, pages or [], form or "", who)
     version = current(found)
-    period = _period(version.cutoff, start, end)
-    view = view_of(
-        found,
-        version,
-        Viewer(found.home),
-        {
-            "scope": scope or found.home,
-            "from": period.start.isoformat(),
-            "to": period.end.isoformat(),
-            "lang": lang,
-            "compare": compare,
-        },
+    usual = periods(version.cutoff)[template.period][1]
+    # A last day alone asks for its year so far, as everywhere.
+    period = (
+        _period(version.cutoff, start, end)
+        if end
+        else Period(_day("--from", start) or usual.start, usual.end)
     )
-    _, entry = export(build(chosen, view), view, out)
-    print(f"{out} · {entry.id} · {version.id}")
+    languages = [lang] if lang else list(template.languages or found.languages)
+    forms = [form] if form else list(template.forms)
+    for language in languages if folder else languages[:1]:
+        for shape in forms if folder else forms[:1]:
+            view = view_of(
+                found,
+                version,
+                Viewer(found.home),
+                {
+                    "scope": scope or found.home,
+                    "from": period.start.isoformat(),
+                    "to": period.end.isoformat(),
+                    "lang": language,
+                    "compare": compare or template.compare,
+                },
+            )
+            path = out
+            if folder:
+                name = f"{order.name}-{view.scope.code}-{view.period.end}-{language}-{shape}-{version.id}.pdf"
+                path = out / name
+            _, entry = issue(view, replace(order, form=shape), path)
+            print(f"{path} · {entry.id} · {version.id}")
+
+
+@app.command()
+def diff(
+    ids: Annotated[
+        tuple[str, str], typer.Argument(metavar="ID ID", help="Two registered reports, the earlier first.")
+    ],
+    site: SiteOption = DEFAULT_SITE,
+    lang: Annotated[str | None, typer.Option(help="zh or en.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Each headline figure of two reports, then and now, and why it changed."""
+    from dashboard.changed import WHY, items
+    from dashboard.export import difference
+    from dashboard.figures import number
+
+    found = load_site(site)
+    first, second, why = difference(found, ids)
+    shown: Lang = "zh" if (lang or found.languages[0]) == "zh" else "en"
+    rows: list[dict[str, Any]] = []
+    for item in items(first, second.figures, why):
+        measure = catalogue().get(item.measure)
+        row: dict[str, Any] = {"measure": item.measure, "label": measure.label[shown]}
+        for name, result in (("then", item.then), ("now", item.now)):
+            if as_json:
+                row[name] = result.value if isinstance(result, Value) else None
+                row[f"{name}_status"] = "absent" if result is None else status_of(result)
+            else:
+                row[name] = "–" if result is None else number(measure, result, shown)
+        row["why"] = list(item.why) if as_json else "; ".join(WHY[one][shown] for one in item.why)
+        rows.append(row)
+    if as_json:
+        heads = [
+            {"id": e.id, "version": e.version, "from": e.start, "to": e.end, "scope": e.scope}
+            for e in (first, second)
+        ]
+        _json({"reports": heads, "figures": rows})
+        return
+    table = Table(
+        title=f"{first.id} {first.start}/{first.end} {first.version} → {second.id} {second.start}/{second.end} {second.version}"
+    )
+    for heading in ("label", "then", "now", "why"):
+        table.add_column(heading, justify="right" if heading in ("then", "now") else "left")
+    for row in rows:
+        table.add_row(*(row[heading] for heading in ("label", "then", "now", "why")))
+    _console().print(table)
 
 
 def _period(cutoff: datetime, start: str | None, end: str | None) -> Period:

@@ -61,7 +61,9 @@ def build(view: View) -> tuple[Block, ...]:
         ),
         overdue_cases(view),
         latest_cases(view),
-        Note(view.text("口径说明", "Definitions"), items=definitions(view, (*HEADLINE, *QUALITY))),
+        Note(
+            view.text("口径说明", "Definitions"), defines=True, items=definitions(view, (*HEADLINE, *QUALITY))
+        ),
     ]
     return tuple(blocks)
 

@@ -66,6 +66,7 @@ def build(view: View) -> tuple[Block, ...]:
                 "督事不督人：只统计到班组和村（社区），不对个人打分或排名。",
                 "Matters, not persons: teams and villages are the finest level, and nobody is scored or ranked.",
             ),
+            defines=True,
             items=definitions(view, shown),
         )
     )

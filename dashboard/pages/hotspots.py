@@ -67,6 +67,7 @@ def build(view: View) -> tuple[Block, ...]:
                 "“Rising” means that cases a day in the last 90 days are at least 1.5 times those before. "
                 "For sending help, not for watching people.",
             ),
+            defines=True,
             items=definitions(view, ("cases_reported", "overdue_open_cases")),
         ),
     )

@@ -69,7 +69,7 @@ def build(view: View) -> tuple[Block, ...]:
             choice_labels(view, "work_items", "category"),
         ),
         overdue_items(view),
-        Note(view.text("口径说明", "Definitions"), items=definitions(view, HEADLINE)),
+        Note(view.text("口径说明", "Definitions"), defines=True, items=definitions(view, HEADLINE)),
     ]
     return tuple(blocks)
 

@@ -70,6 +70,7 @@ def build(view: View) -> tuple[Block, ...]:
     blocks.append(
         Note(
             view.text("口径说明", "Definitions"),
+            defines=True,
             items=definitions(view, [tile.measure for _, group in groups for tile in group]),
         )
     )

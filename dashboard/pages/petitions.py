@@ -74,6 +74,7 @@ def build(view: View) -> tuple[Block, ...]:
                 "We do not rank where petitioners went, only whether the matter was handled on time and at once. "
                 "Fewer than 5 is not shown.",
             ),
+            defines=True,
             items=definitions(view, HEADLINE),
         ),
     ]

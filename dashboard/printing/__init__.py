@@ -1,6 +1,7 @@
-"""The printed brief: a sheet as an A4 PDF, tagged (PDF/A-2a, PDF/UA-1), the same bytes for the same version.
+"""Print: a sheet or a brief as PDF, A4 or 16:9 slides, tagged (PDF/A-2a, PDF/UA-1), the same bytes for the same version.
 
-The template `brief.typ` is constant; a sheet reaches it only as JSON, so no text of a place or a matter is
+The template is constant (`parts.typ` draws the blocks, `paper.typ` and `slides.typ` lay them out); what is printed
+reaches it only as JSON, so no text of a place or a matter is
 ever read as markup. The typesetter sees an empty folder and our own fonts, nothing else of the machine.
 """
 
@@ -15,16 +16,26 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timezone
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 import typst
 
-from dashboard.blocks import Block, Feed, Map, Note, Ranking, Shape, Sheet, Table, Tiles, Trend
+from dashboard.blocks import Block, Brief, Feed, Map, Note, Ranking, Shape, Sheet, Table, Tiles, Trend
 from dashboard.printing.glyphs import FONTS, printable, shortened
 from dashboard.printing.register import Entry, entries, register, versions_in_use, write_whole
 from warehouse.text import Lang, Text
 
-__all__ = ["Entry", "entries", "register", "render_pdf", "versions_in_use", "write_whole"]
+__all__ = [
+    "FORMS",
+    "Entry",
+    "Form",
+    "entries",
+    "register",
+    "render_brief",
+    "render_pdf",
+    "versions_in_use",
+    "write_whole",
+]
 
 PRINTED_ROWS = 200
 """Rows of a table on paper; the rest is in the workbook, and the page says so."""
@@ -35,7 +46,23 @@ TITLE_LIMIT = 160
 REMARK_LIMIT = 800
 """Width of a sentence or note, which must stay on the page of its chart."""
 
+SLIDE_CELL = 120
+"""Width of a table's cell on a slide, which holds ten rows."""
+SLIDE_REMARK = 150
+"""Width of what a slide says in large type, two lines of it."""
+SLIDE_ITEM = 700
+"""Width of one paragraph on a slide."""
+
+Form = Literal["a4", "slide"]
+FORMS: tuple[Form, ...] = ("a4", "slide")
+LAYOUT: dict[Form, str] = {"a4": "paper.typ", "slide": "slides.typ"}
+
 WORDS: dict[str, Text] = {
+    "continued": Text(zh="（续）", en=" (continued)"),
+    "contents": Text(zh="目录", en="Contents"),
+    "asked": Text(zh="导出", en="Exported"),
+    "definitions": Text(zh="口径与说明", en="Definitions"),
+    "figures": Text(zh="指标口径", en="How each figure is made"),
     "period": Text(zh="统计时段", en="Period"),
     "compare": Text(zh="比较", en="Comparison"),
     "cutoff": Text(zh="数据截至", en="Data as of"),
@@ -73,27 +100,73 @@ WORDS: dict[str, Text] = {
 }
 
 
-def render_pdf(sheet: Sheet, site_name: str, *, made: datetime) -> bytes:
-    """The sheet as an A4 portrait PDF in its own language, with its notices on every page.
+def render_pdf(sheet: Sheet, site_name: str, *, made: datetime, form: Form = "a4", mark: str = "") -> bytes:
+    """The sheet as a PDF in its own language, with its notices on every page and no cover.
 
     `made` is the time of the data version, not of printing, so that a version always gives the same bytes;
     without a zone it is written as UTC. Tables with `printed=False` are named and left out; of longer tables
-    the first `PRINTED_ROWS` rows are printed. What is longer than its `…_LIMIT` ends in "…"; cells and definitions
-    are printed whole.
+    the first `PRINTED_ROWS` rows are printed. What is longer than its `…_LIMIT` ends in "…"; on A4 cells and
+    definitions are printed whole. `mark` stands faintly across every page.
     """
-    lang: Lang = "zh" if sheet.lang == "zh" else "en"
-    data = json.dumps(_data(sheet, site_name, lang), ensure_ascii=False, allow_nan=False)
+    title = " · ".join(part for part in (sheet.title, sheet.place) if part)
+    chapter = {
+        "title": title,
+        "said": (),
+        "blocks": [_block(block, _lang(sheet.lang)) for block in sheet.blocks],
+    }
+    head = {name: getattr(sheet, name) for name in _HEAD}
+    return _typeset({**head, "cover": False, "chapters": [chapter]}, site_name, form, mark, sheet.lang, made)
+
+
+def render_brief(brief: Brief, site_name: str, *, made: datetime, form: Form = "a4") -> bytes:
+    """The brief with its cover, one chapter after the other, and its definitions at the end; else as `render_pdf`."""
+    lang = _lang(brief.lang)
+    chapters: list[dict[str, Any]] = [
+        {"title": c.title, "said": c.said, "blocks": [_block(block, lang) for block in c.blocks]}
+        for c in brief.chapters
+    ]
+    if brief.definitions or brief.remarks:
+        items = [{"label": d.label, "said": d.text, "lines": d.lines} for d in brief.definitions]
+        figures = {
+            "kind": "definitions",
+            "title": WORDS["figures"][lang],
+            "text": brief.common,
+            "items": items,
+        }
+        colon = "：" if lang == "zh" else ": "
+        chapters.append(
+            {
+                "title": WORDS["definitions"][lang],
+                "said": tuple(f"{chapter}{colon}{text}" for chapter, text in brief.remarks),
+                "blocks": [figures] if items else [],
+            }
+        )
+    head = {name: getattr(brief, name) for name in _HEAD}
+    return _typeset(
+        {**head, "cover": True, "chapters": chapters}, site_name, form, brief.mark, brief.lang, made
+    )
+
+
+_HEAD = ("title", "place", "period", "compare", "cutoff", "version", "notices")
+
+
+def _typeset(data: dict[str, Any], site_name: str, form: Form, mark: str, lang: str, made: datetime) -> bytes:
+    text = json.dumps(_whole(data, site_name, form, mark, _lang(lang)), ensure_ascii=False, allow_nan=False)
     # The compiler keeps its inputs from call to call and is no place for two threads at once.
     with _LOCK:
         pdf = _compiler().compile(
-            input=_template(),
-            sys_inputs={"data": data},
+            input=_template(form),
+            sys_inputs={"data": text},
             format="pdf",
             pdf_standards=["a-2a", "ua-1"],
             timestamp=_stamp(made),
         )
     assert isinstance(pdf, bytes)
     return pdf
+
+
+def _lang(lang: str) -> Lang:
+    return "zh" if lang == "zh" else "en"
 
 
 _LOCK = threading.Lock()
@@ -106,8 +179,9 @@ def _stamp(made: datetime) -> datetime:
 
 
 @functools.cache
-def _template() -> bytes:
-    return (Path(__file__).parent / "brief.typ").read_bytes()
+def _template(form: Form) -> bytes:
+    folder = Path(__file__).parent
+    return (folder / "parts.typ").read_bytes() + b"\n" + (folder / LAYOUT[form]).read_bytes()
 
 
 @functools.cache
@@ -120,7 +194,7 @@ def _compiler() -> typst.Compiler:
     folder = _empty_folder().name
     fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(FONTS)])
     return typst.Compiler(
-        input=_template(),
+        input=_template("a4"),
         root=folder,
         font_paths=fonts,
         ignore_system_fonts=True,
@@ -129,24 +203,27 @@ def _compiler() -> typst.Compiler:
     )
 
 
-def _data(sheet: Sheet, site_name: str, lang: Lang) -> dict[str, Any]:
+def _whole(data: dict[str, Any], site_name: str, form: Form, mark: str, lang: Lang) -> dict[str, Any]:
     """Everything the template reads; each text printable, each number finite."""
-    data: dict[str, Any] = {
-        "lang": lang,
-        "site": shortened(site_name, NAME_LIMIT),
-        "title": sheet.title,
-        "place": sheet.place,
-        "short_title": shortened(sheet.title, 22),
-        "short_place": shortened(sheet.place, 30),
-        "short_site": shortened(site_name, 40),
-        "period": sheet.period,
-        "compare": sheet.compare,
-        "cutoff": sheet.cutoff,
-        "version": sheet.version,
-        "notices": [shortened(notice, 4 * NAME_LIMIT) for notice in sheet.notices],
-        "blocks": [_block(block, lang) for block in sheet.blocks],
+    texts = {
+        **data,
+        "site": _short(site_name, NAME_LIMIT),
+        "short_title": _short(data["title"], 40),
+        "short_place": _short(data["place"], 30),
+        "short_site": _short(site_name, 36),
+        "short_cutoff": data["cutoff"][:16],
+        "short_notice": _short(" ".join(data["notices"]), 130),
+        "notices": [_short(notice, 4 * NAME_LIMIT) for notice in data["notices"]],
+        "stamp": _short(mark, NAME_LIMIT),
+        "asked": mark if data["cover"] else "",
     }
-    return {**_clean(data), "words": {name: text[lang] for name, text in WORDS.items()}}
+    limits = _LIMITS | (_SLIDE_LIMITS if form == "slide" else {})
+    words = {name: text[lang] for name, text in WORDS.items()}
+    return {**_clean(texts, limits), "lang": lang, "form": form, "words": words}
+
+
+def _short(text: str, limit: int) -> str:
+    return shortened(printable(text[: 4 * limit]), limit)
 
 
 def _block(block: Block, lang: Lang) -> dict[str, Any]:
@@ -263,26 +340,33 @@ _KEPT = frozenset({"kind", "lamp", "mark", "align", "tone"})
 _DROPPED = frozenset({"address", "passport"})
 _LIMITS = {
     **dict.fromkeys(("label", "labels", "classes", "name", "counts", "target", "status", "unit"), NAME_LIMIT),
-    **dict.fromkeys(("state", "legend", "period", "compare", "cutoff", "version"), NAME_LIMIT),
+    **dict.fromkeys(("state", "legend", "period", "compare", "cutoff", "version", "asked"), NAME_LIMIT),
     **dict.fromkeys(("title", "place"), TITLE_LIMIT),
     **dict.fromkeys(("sentence", "note"), REMARK_LIMIT),
 }
+_SLIDE_LIMITS = {
+    **dict.fromkeys(("cells", "title", "place"), SLIDE_CELL),
+    **dict.fromkeys(("sentence", "note"), SLIDE_REMARK),
+    **dict.fromkeys(("text", "items", "said"), SLIDE_ITEM),
+}
 
 
-def _clean(value: Any, name: str = "") -> Any:
+def _clean(value: Any, limits: dict[str, int], name: str = "") -> Any:
     """Every text printable, cut to the limit of its field; every number that is not finite a gap."""
     match value:
         case str():
-            return printable(shortened(value, _LIMITS[name]) if name in _LIMITS else value)
+            # What stands for a missing character is longer than it, so the length is that of what is printed.
+            shown = printable(value if name not in limits else value[: 4 * limits[name]])
+            return shortened(shown, limits[name]) if name in limits else shown
         case float() if not math.isfinite(value):
             return None
         case dict():
             return {
-                key: item if key in _KEPT else _clean(item, key)
+                key: item if key in _KEPT else _clean(item, limits, key)
                 for key, item in value.items()
                 if key not in _DROPPED
             }
         case list() | tuple():
-            return [_clean(item, name) for item in value]
+            return [_clean(item, limits, name) for item in value]
         case _:
             return value

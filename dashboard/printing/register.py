@@ -8,24 +8,31 @@ import hashlib
 import json
 import os
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from warehouse.mistake import Mistake
+from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site
 from warehouse.text import Lang
 
 _NAMES = {"start": "from", "end": "to"}
 """Fields whose name in the file is another one."""
+_ALWAYS = ("id", "page", "scope", "start", "end", "compare", "lang", "version", "sha256", "made", "file")
 
 
 @dataclass(frozen=True)
 class Entry:
     """One export. `start`, `end`: ISO dates; `made`: the site's local time of its first making;
     `file`: its path, relative to the reports' folder where it lies there. Made again from the same `version`
-    it has the same `sha256`."""
+    it has the same `sha256`.
+
+    `page` names the page, or the brief whose `pages` are given in order with its `title`. `asked`: the site's clock
+    when it was asked for, `mark` the watermark, `settings` those of the site that shape a page. `figures` are its
+    headline figures; `since` the entry of the brief it is compared with, `why` the reasons found for each figure.
+    Entries of earlier releases have none of these.
+    """
 
     id: str
     page: str
@@ -38,6 +45,18 @@ class Entry:
     sha256: str
     made: str
     file: str
+    form: str = ""
+    pages: tuple[str, ...] = ()
+    title: dict[str, str] = field(default_factory=dict)
+    dataset: str = ""
+    record: str = ""
+    viewer: str = ""
+    asked: str = ""
+    mark: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    since: str = ""
+    why: dict[str, list[str]] = field(default_factory=dict)
 
 
 def register(
@@ -52,16 +71,17 @@ def register(
     version: str,
     content: bytes,
     path: Path,
+    **more: Any,
 ) -> Entry:
     """Append one line to the site's register and give its entry; the same report again gives the first one.
 
-    Safe with several processes. Raises Mistake when the register cannot be written or read.
+    `more` are further fields of `Entry`. Safe with several processes. Raises Mistake when the register cannot be written or read.
     """
     digest = hashlib.sha256(content).hexdigest()
     question = (page, scope, start.isoformat(), end.isoformat(), compare, lang, version)
     key = hashlib.sha256("\n".join((*question, digest)).encode()).hexdigest()[:16]
     made = site.now().isoformat(timespec="seconds")
-    entry = Entry(key, *question, sha256=digest, made=made, file=_file(site, path))
+    entry = Entry(key, *question, sha256=digest, made=made, file=_file(site, path), **more)
     target = _path(site)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +113,16 @@ def entries(site: Site) -> tuple[Entry, ...]:
         if line and number < len(lines):
             found.append(_entry(line, f"{path}: line {number}"))
     return tuple(found)
+
+
+def entry_of(site: Site, id: str) -> Entry:
+    """The export of that id, or of the only one that begins so. Raises Mistake with the nearest id."""
+    known = entries(site)
+    found = [entry for entry in known if entry.id == id] or [e for e in known if id and e.id.startswith(id)]
+    if len(found) != 1:
+        fault = f"{len(found)} reports begin with '{id}'" if found else f"no report '{id}'"
+        raise Mistake(str(_path(site)), fault, nearest(id, [entry.id for entry in known[-50:]]))
+    return found[0]
 
 
 def versions_in_use(site: Site) -> set[str]:
@@ -129,7 +159,9 @@ def _file(site: Site, path: Path) -> str:
 
 
 def _line(entry: Entry) -> bytes:
-    data = {_NAMES.get(name, name): value for name, value in asdict(entry).items()}
+    data = {
+        _NAMES.get(name, name): value for name, value in asdict(entry).items() if value or name in _ALWAYS
+    }
     return (json.dumps(data, ensure_ascii=False) + "\n").encode()
 
 
@@ -137,6 +169,7 @@ def _entry(line: bytes, where: str) -> Entry:
     names = {shown: name for name, shown in _NAMES.items()}
     try:
         data: dict[str, Any] = json.loads(line)
+        data["pages"] = tuple(data.get("pages", ()))
         return Entry(**{names.get(name, name): value for name, value in data.items()})
     except (ValueError, TypeError, AttributeError) as error:
         raise Mistake(where, f"not an entry of the register: {error}", "mend or remove the line") from error
