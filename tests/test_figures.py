@@ -20,7 +20,19 @@ from typing import Any
 import pytest
 
 from pipelines.load import load_once
-from tests.oracle import AS_OF, BY_VILLAGE, COUNTS, DATED, PER, PROTECTED, SIZED, Answer, Oracle, condition
+from tests.oracle import (
+    AS_OF,
+    BY_TOWNSHIP,
+    BY_VILLAGE,
+    COUNTS,
+    DATED,
+    PER,
+    PROTECTED,
+    SIZED,
+    Answer,
+    Oracle,
+    condition,
+)
 from warehouse.catalogue import catalogue
 from warehouse.period import Period
 from warehouse.query import cells, query
@@ -200,7 +212,8 @@ def test_kind_grain_and_protection_of_a_measure_are_those_written(name: str) -> 
     measure = catalogue().measures[name]
     assert measure.kind == ("count" if name in COUNTS else "quantile" if name in SIZED else "rate")
     assert measure.protected == (name in PROTECTED)
-    assert measure.finest == ("village" if name in BY_VILLAGE else "grid")
+    finest = "township" if name in BY_TOWNSHIP else "village" if name in BY_VILLAGE else "grid"
+    assert measure.finest == finest
 
 
 # --- the files -------------------------------------------------------------------------------------------
@@ -253,9 +266,9 @@ def test_the_current_records_are_the_same_after_corrections(world: World) -> Non
 
 def names_for(spot: str) -> list[str]:
     """The measures that can be asked of a place of the sample, or by a level."""
-    return [
-        name for name in measures() if not (spot.startswith("grid") and name.partition(":")[0] in BY_VILLAGE)
-    ]
+    hidden = BY_TOWNSHIP if spot.startswith(("village", "grid")) else frozenset()
+    hidden |= BY_VILLAGE if spot.startswith("grid") else frozenset()
+    return [name for name in measures() if name.partition(":")[0] not in hidden]
 
 
 @pytest.mark.parametrize("spot", SAMPLE)
@@ -359,7 +372,9 @@ def test_children_add_up_to_their_parents(world: World, period: Period) -> None:
     names = [name for name in measures() if catalogue().get(name).kind != "quantile"]
     faults: list[str] = []
     for name in names:
-        levels = ["county", "township", "village"] + ([] if name in BY_VILLAGE else ["grid"])
+        levels = ["county", "township"]
+        if name not in BY_TOWNSHIP:
+            levels += ["village"] + ([] if name in BY_VILLAGE else ["grid"])
         found = {
             cell.place: cell.result
             for level in levels

@@ -104,6 +104,7 @@ class World:
         self.site_name = Text(zh="小世界", en="Tiny world")
         self._connection = duckdb.connect()
         given = {"places": places, "place_groups": GROUPS} | dict(records)
+        self._given = {name for name, rows in given.items() if rows}
         for name, dataset in self.datasets.items():
             self._fill(dataset, [_complete(dataset, row) for row in given.get(name, ())])
         self._ancestors(places)
@@ -141,6 +142,11 @@ class World:
             if all(read in self.datasets for read in model.reads):
                 run(f"create table {name} as {model.sql}")
         for mart in mart_tables(catalogue(), self.datasets, self.params):
+            if not self._given.intersection(mart.reads) - {"places"}:
+                columns = ", ".join(f"{name} {kind}" for name, kind in mart.columns)
+                for unit in ("month", "day"):
+                    run(f"create table {mart.name}_{unit} (place varchar, {unit} date, {columns})")
+                continue
             run(f"create table ledger as {contributions(mart, mart.name)}")
             run(f"create table cells as {matured(mart, 'ledger', mart.name, self.cutoff)}")
             run(f"create table {mart.name}_month as {monthly(mart, 'cells')}")
