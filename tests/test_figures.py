@@ -517,7 +517,7 @@ def test_a_city_that_came_by_contracts_alone_has_the_same_figures(tmp_path: Path
     assert (source.read, source.kept, dict(source.reasons)) == (account.read, account.kept, account.reasons)
     names = [
         "cases_reported", "filing_rate", "closing_rate", "on_time_closing_rate", "hours_to_close:p50",
-        "hours_to_close:p90", "overdue_open_cases", "due_soon_cases",
+        "hours_to_close:p90", "overdue_open_cases", "due_soon_cases", "hotline_demands",
     ]  # fmt: skip
     for period in (Period(date(2022, 1, 1), date(2022, 12, 31)), Period(date(2023, 2, 7), date(2024, 3, 12))):
         for by, scopes in ((None, [site.home]), ("township", oracle.below_scope(site.home, "township"))):
