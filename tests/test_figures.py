@@ -500,6 +500,31 @@ def test_the_full_demo_meets_the_published_meetings_and_items(full_site: Site) -
     assert (items.n, items.d) == (3930, 4316)
 
 
+@pytest.mark.xdist_group("full")
+def test_the_full_demo_meets_the_other_published_totals(full_site: Site) -> None:
+    """7,865 practical things, 4,687 wishes; 317 disputes and 12 legal events of the five elders; the posts."""
+    period = Period(date(2025, 1, 1), date(2025, 12, 26))
+    version, home = current(full_site), full_site.home
+
+    def found(name: str, key: str | None = None, by: str | None = None) -> float:
+        (cell,) = (c for c in cells(version, home, [name], [period], by=by) if c.key == key)
+        assert isinstance(cell.result, Value)
+        return cell.result.value
+
+    assert found("services_done") == 7865
+    assert found("wishes_fulfilled") == 4687
+    assert found("disputes_settled", "five_elders", "team") == 317
+    assert found("legal_events", "five_elders", "team") == 12
+    assert found("team_members", "five_elders", "kind") == 50
+    assert found("team_members", "responder", "kind") == 890
+    assert found("team_members", "volunteer_driver", "kind") > 400
+    assert found("team_members", "auxiliary", "kind") == found("posts_in_place", "auxiliary", "kind") == 344
+    fires = version.rows(
+        "select min(epoch(controlled_at) - epoch(alarm_at)) / 60 from responses where kind = 'fire'"
+    )
+    assert fires[0][0] <= 40
+
+
 # --- a second city ---------------------------------------------------------------------------------------
 
 

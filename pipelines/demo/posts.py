@@ -74,8 +74,8 @@ def make_posts(ground: Ground, nature: Character, window: Window, seed: int) -> 
     add(town, "patrol", "team", patrol, patrol - (rng.random(towns) < 0.3))
     columns = join(rows)
     n = len(columns["place"])
-    # Most posts are older than the window; a few changed hands in it, a few were given up.
-    began = LISTED - (rng.integers(0, 1800, n) * 86_400).astype("timedelta64[s]")
+    # Posts are older than the window, but no older than the grids (2023); a few changed hands, a few were given up.
+    began = LISTED - (rng.integers(0, 360, n) * 86_400).astype("timedelta64[s]")
     span = len(window.days)
     replaced = window.days[rng.integers(0, span, n)].astype("datetime64[s]") + np.timedelta64(9, "h")
     changed = (
