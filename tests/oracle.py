@@ -615,13 +615,28 @@ class Oracle:
         """One figure. `measure` may carry a statistic (`hours_to_close:p90`)."""
         if datetime(start.year, start.month, start.day) > min(cutoff or self.now, self.now):
             return Answer(None)  # not zero: it is still to come
-        return _sum(
-            measure, [f for f in self._of(measure, start, end, cutoff) if self.within(f.place, scope)]
+        facts = [f for f in self._of(measure, start, end, cutoff) if self.within(f.place, scope)]
+        return self._exposed(measure, facts, scope, end, cutoff)
+
+    def _exposed(
+        self, measure: str, facts: Sequence[Fact], scope: str, end: date, cutoff: datetime | None
+    ) -> Answer:
+        """The sum; of a rate per households, over those of the grids in use on the last day."""
+        if measure not in EXPOSED:
+            return _sum(measure, facts)
+        day = min(end, min(cutoff or self.now, self.now).date())
+        households = sum(
+            place["households"] or 0
+            for code, place in self.places.items()
+            if place["level"] == "grid" and self.within(code, scope) and in_use(place, day)
         )
+        n = sum(fact.n for fact in facts)
+        return Answer(PER[measure] * n / households if households else None, n, households)
 
     def filed_under(self, measure: str, place: str, start: date, end: date) -> Answer:
         """Of a figure the part filed under the place itself, not under one below it."""
-        return _sum(measure, [fact for fact in self._of(measure, start, end, None) if fact.place == place])
+        own = [fact for fact in self._of(measure, start, end, None) if fact.place == place]
+        return Answer(None, sum(f.n for f in own), 0) if measure in EXPOSED else _sum(measure, own)
 
     def by_class(
         self, measure: str, scope: str, start: date, end: date, dimension: str, cutoff: datetime | None = None
@@ -631,7 +646,7 @@ class Oracle:
         for fact in self._of(measure, start, end, cutoff):
             if self.within(fact.place, scope):
                 groups.setdefault(fact.row[dimension], []).append(fact)
-        return {key: _sum(measure, facts) for key, facts in groups.items()}
+        return {key: self._exposed(measure, facts, scope, end, cutoff) for key, facts in groups.items()}
 
     def by_level(
         self, measure: str, scope: str, start: date, end: date, level: str, cutoff: datetime | None = None
@@ -642,7 +657,7 @@ class Oracle:
             code = self.at_level(fact.place, level)
             if code in groups:
                 groups[code].append(fact)
-        return {code: _sum(measure, facts) for code, facts in groups.items()}
+        return {code: self._exposed(measure, facts, code, end, cutoff) for code, facts in groups.items()}
 
     def too_fine(
         self, measure: str, place: str, start: date, end: date, cutoff: datetime | None = None
@@ -1015,3 +1030,383 @@ AS_OF: dict[str, Callable[[Oracle, datetime], Iterator[Fact]]] = {
 COUNTS = frozenset({"cases_reported", "petitions_registered", "meetings_held", *AS_OF})
 PER = {"issues_per_100_patrol_hours": 100}
 SIZED = frozenset({"hours_to_close", "minutes_to_arrive", "minutes_to_control"})
+
+
+# --- definitions: cases and the hotline, further ---------------------------------------------------------
+
+
+def _within(
+    dataset: str, start: str, end: str, limit: timedelta, d: Callable[[Row], bool] = lambda row: True
+) -> Callable[[Oracle, datetime], Iterator[Fact]]:
+    """What ended within a limit of its start; counted once the limit has passed."""
+
+    def facts(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+        for row in oracle.seen(dataset, cutoff):
+            if row[start] is not None and d(row):
+                due = row[start] + limit
+                in_time = row[end] is not None and row[end] <= due
+                yield Fact(row["place"], row[start], n=in_time, d=1, ripe=due, row=row)
+
+    return facts
+
+
+def _repeat_cases(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    """An earlier case of the same matter and place within 90 days. Two at one moment stand in the order of
+    their numbers."""
+    matters: dict[tuple[str, str], list[Row]] = {}
+    for case in oracle.seen("cases", cutoff):
+        matters.setdefault((case["matter_key"] or case["case_id"], case["place"]), []).append(case)
+    for same in matters.values():
+        same.sort(key=lambda case: (case["reported_at"], case["case_id"]))
+        for number, case in enumerate(same):
+            before = same[number - 1] if number else None
+            again = before is not None and case["reported_at"] - before["reported_at"] <= timedelta(days=90)
+            yield Fact(case["place"], case["reported_at"], n=again, d=1, row=case)
+
+
+def _supervised(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for case in oracle.seen("cases", cutoff):
+        if case["supervised_due_at"] is not None and not is_cancelled(case):
+            done = case["supervised_done_at"] is not None
+            yield Fact(case["place"], case["supervised_due_at"], n=done, d=1, row=case)
+
+
+def _wrong_unit(case: Row) -> bool:
+    return (case["returned"] or 0) >= 1 and case["return_reason"] == "wrong_unit"
+
+
+def _hotline(points: Callable[[Row], float]) -> Callable[[Oracle, datetime], Iterator[Fact]]:
+    """Points over the valid follow-ups of hotline demands."""
+
+    def facts(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+        for case in oracle.seen("cases", cutoff):
+            if (
+                case["channel"] == "hotline"
+                and case["followed_up_at"] is not None
+                and case["follow_up_valid"]
+            ):
+                yield Fact(case["place"], case["reported_at"], n=points(case), d=1, row=case)
+
+    return facts
+
+
+def _content(case: Row) -> float:
+    return {"satisfied": 1.0, "basically": 0.9}.get(case["satisfaction"], 0.0)
+
+
+def _composite(case: Row) -> float:
+    return 0.1 * bool(case["contacted"]) + 0.5 * bool(case["solved"]) + 0.4 * _content(case)
+
+
+# --- definitions: petitions, further ---------------------------------------------------------------------
+
+
+def _same_day(row: Row) -> bool:
+    return row["closed_at"] is not None and row["closed_at"].date() == row["registered_at"].date()
+
+
+def _forwarded(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for row in oracle.seen("petitions", cutoff):
+        if row["route"] == "petition":
+            due = row["registered_at"] + timedelta(days=15)
+            in_time = row["forwarded_at"] is not None and row["forwarded_at"] <= due
+            yield Fact(row["place"], due, n=in_time, d=1, row=row)
+
+
+def _first_ones(oracle: Oracle, cutoff: datetime) -> Iterator[tuple[Row, Row | None]]:
+    """First petitions, with the next registration of their matter."""
+    for row, before, following in _neighbours(oracle.seen("petitions", cutoff)):
+        if row["kind"] != "repeat" and not before:
+            yield row, following
+
+
+def _first_resolved(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for row, _ in _first_ones(oracle, cutoff):
+        if row["route"] == "petition" and row["accepted_at"] is not None:
+            due = row["accepted_at"] + timedelta(days=90 if row["extended_at"] is not None else 60)
+            yield Fact(row["place"], due, n=row["resolved_at"] is not None, d=1, row=row)
+
+
+def _came_again(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for row, following in _first_ones(oracle, cutoff):
+        if row["closed_at"] is not None:
+            yield Fact(row["place"], row["closed_at"], n=following is not None, d=1, row=row)
+
+
+def _first_took(start: str, end: str) -> Callable[[Oracle, datetime], Iterator[Fact]]:
+    def facts(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+        for row, _ in _first_ones(oracle, cutoff):
+            if row[start] is not None and row[end] is not None:
+                took = (row[end] - row[start]).total_seconds() / 86_400
+                yield Fact(row["place"], row[end], n=1, size=took, row=row)
+
+    return facts
+
+
+def _strict(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for row in oracle.seen("surveys", cutoff):
+        if _of_first_petition(row) and row["rating"] is not None and row["closed_at"] is not None:
+            yield Fact(row["place"], row["closed_at"], n=row["rating"] in (4, 5), d=1, row=row)
+
+
+def _redone(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for row in oracle.seen("surveys", cutoff):
+        if row["rating"] is not None and row["rating"] < oracle.satisfied_from:
+            yield Fact(row["place"], row["answered_at"], n=row["redone_at"] is not None, d=1, row=row)
+
+
+def _counted(
+    dataset: str, dated: str, number: Callable[[Row], float]
+) -> Callable[[Oracle, datetime], Iterator[Fact]]:
+    """A count of something a record has so many of."""
+
+    def facts(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+        for row in oracle.seen(dataset, cutoff):
+            if row[dated] is not None and number(row):
+                yield Fact(row["place"], row[dated], n=number(row), row=row)
+
+    return facts
+
+
+# --- definitions: disputes -------------------------------------------------------------------------------
+
+HEIGHTS = ("neighbour", "village", "station", "township", "county")
+
+
+def _ladders(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """The mediations of each dispute, in the order they were registered."""
+    disputes: dict[str, list[Row]] = {}
+    for row in rows:
+        disputes.setdefault(row["dispute_id"], []).append(row)
+    for steps in disputes.values():
+        yield sorted(steps, key=lambda row: (row["registered_at"], row["mediation_id"]))
+
+
+def _resolved_disputes(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for steps in _ladders(oracle.seen("disputes", cutoff)):
+        settled = any(row["outcome"] == "agreed" and row["concluded_at"] is not None for row in steps)
+        yield Fact(steps[0]["place"], steps[0]["registered_at"], n=settled, d=1, row=steps[0])
+
+
+def _raised(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for steps in _ladders(oracle.seen("disputes", cutoff)):
+        for number, row in enumerate(steps):
+            if row["concluded_at"] is not None:
+                above = steps[number + 1 : number + 2]
+                up = any(HEIGHTS.index(one["tier"]) > HEIGHTS.index(row["tier"]) for one in above)
+                yield Fact(row["place"], row["concluded_at"], n=up, d=1, row=row)
+
+
+def _fulfilled(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for row in oracle.seen("disputes", cutoff):
+        if (
+            row["agreement_due_at"] is not None
+            and row["concluded_at"] is not None
+            and row["outcome"] == "agreed"
+        ):
+            done = row["fulfilled_at"] is not None
+            yield Fact(row["place"], row["agreement_due_at"], n=done, d=1, row=row)
+
+
+def _open_disputes(oracle: Oracle, as_of: datetime) -> Iterator[Fact]:
+    for steps in _ladders(oracle.seen("disputes", as_of)):
+        over = any(
+            row["concluded_at"] is not None and row["outcome"] in ("agreed", "ended", "referred")
+            for row in steps
+        )
+        if not over:
+            yield Fact(steps[0]["place"], steps[0]["registered_at"], n=1, row=steps[0])
+
+
+# --- definitions: files, posts, key sites ----------------------------------------------------------------
+
+
+def _fresh_files(oracle: Oracle, as_of: datetime) -> Iterator[Fact]:
+    if not _begun(oracle, "visits", as_of):
+        return
+    fresh: dict[str, set[str]] = {}
+    for visit in oracle.seen("visits", as_of):
+        grid = oracle.at_level(visit["place"], "grid")
+        if grid and visit["file_refreshed"] and as_of - timedelta(days=90) < visit["visited_at"] <= as_of:
+            fresh.setdefault(grid, set()).add(visit["household_key"])
+    for code, place in oracle.places.items():
+        if place["level"] == "grid" and place["households"] and in_use(place, as_of.date()):
+            households = place["households"]
+            yield Fact(code, as_of, n=min(len(fresh.get(code, ())), households), d=households)
+
+
+def _begun(oracle: Oracle, dataset: str, as_of: datetime) -> bool:
+    """Whether records of this kind had begun: before the month of the first one nothing is known."""
+    spec = next(spec for spec in oracle.specs.values() if spec.dataset == dataset)
+    assert spec.born is not None
+    times = [row[spec.born] for row in oracle.records[dataset] if row[spec.born] is not None]
+    return bool(times) and min(times).replace(day=1, hour=0, minute=0, second=0) < as_of
+
+
+def _staffed(oracle: Oracle, as_of: datetime) -> Iterator[Fact]:
+    if not _begun(oracle, "posts", as_of):
+        return
+    workers = {
+        oracle.at_level(post["place"], "grid")
+        for post in _posts(oracle, as_of)
+        if post["kind"] in ("grid_worker", "grid_part_time") and post["filled"] > 0
+    }
+    for code, place in oracle.places.items():
+        if place["level"] == "grid" and in_use(place, as_of.date()):
+            yield Fact(code, as_of, n=code in workers, d=1)
+
+
+def _posts(oracle: Oracle, as_of: datetime) -> Iterator[Row]:
+    """Posts in place at a moment."""
+    for post in oracle.seen("posts", as_of):
+        if post["from_at"] <= as_of and (post["to_at"] is None or post["to_at"] > as_of):
+            yield post
+
+
+PARTY = ("party_member", "party_branch", "party_group", "party_household", "station")
+
+
+def _in_place(
+    n: Callable[[Row], float], d: Callable[[Row], float] = lambda post: 0
+) -> Callable[[Oracle, datetime], Iterator[Fact]]:
+    return lambda oracle, as_of: (
+        Fact(post["place"], post["from_at"], n=n(post), d=d(post), row=post) for post in _posts(oracle, as_of)
+    )
+
+
+def _grid_worker(post: Row) -> bool:
+    return post["kind"] in ("grid_worker", "grid_part_time")
+
+
+def _cover(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    """Minute by minute would do; here the covered stretches of each site are merged, then cut at midnights."""
+    stretches: dict[str, list[tuple[datetime, datetime]]] = {}
+    for shift in oracle.seen("patrols", cutoff):
+        begun, ended = shift["started_at"], shift["ended_at"]
+        if shift["site_id"] and begun is not None and ended is not None and ended > begun:
+            stretches.setdefault(shift["site_id"], []).append((begun, ended))
+    if not stretches:
+        return
+    first = min(start for own in stretches.values() for start, _ in own)
+    hours: dict[tuple[str, date], float] = {}
+    for site, own in stretches.items():
+        merged: list[list[datetime]] = []
+        for start, end in sorted(own):
+            if merged and start <= merged[-1][1]:
+                merged[-1][1] = max(merged[-1][1], end)
+            else:
+                merged.append([start, end])
+        for start, end in merged:
+            while start < end:
+                midnight = datetime(start.year, start.month, start.day) + DAY
+                stop = min(end, midnight)
+                key = (site, start.date())
+                hours[key] = hours.get(key, 0.0) + (stop - start).total_seconds() / 3600
+                start = stop
+    for site in oracle.seen("key_sites", cutoff):
+        day = datetime(first.year, first.month, first.day)
+        while day + DAY <= cutoff:
+            removed = site["removed_at"]
+            if site["listed_at"] <= day and (removed is None or removed >= day + DAY):
+                covered = hours.get((site["site_id"], day.date()), 0.0)
+                yield Fact(site["place"], day, n=round(covered, 4), d=24, ripe=day + DAY, row=site)
+            day += DAY
+
+
+DATED |= {
+    "verification_pass_rate": _each(
+        "cases", "verified_at", _always, lambda case: case["verification"] == "passed"
+    ),
+    "repeat_case_rate": _repeat_cases,
+    "valid_report_rate": _each("cases", "reported_at", _always, lambda case: bool(case["valid"])),
+    "timely_signing_rate": _within("cases", "dispatched_at", "signed_at", timedelta(hours=24)),
+    "accurate_dispatch_rate": _each("cases", "dispatched_at", _always, lambda case: not _wrong_unit(case)),
+    "whistle_on_time_rate": _within("cases", "whistled_at", "arrived_at", timedelta(minutes=30)),
+    "supervised_items_done_rate": _supervised,
+    "hotline_response_rate": _hotline(lambda case: bool(case["contacted"])),
+    "hotline_resolution_rate": _hotline(lambda case: bool(case["solved"])),
+    "hotline_satisfaction": _hotline(_content),
+    "hotline_composite": _hotline(_composite),
+    "hotline_demands": _counted("cases", "reported_at", lambda case: case["channel"] == "hotline"),
+    "hotline_demands_per_1000_households": _each(
+        "cases", "reported_at", _always, lambda case: case["channel"] == "hotline"
+    ),
+    "satisfaction_rate_strict": _strict,
+    "petition_batches": _counted("petitions", "registered_at", lambda row: row["batches"] or 0),
+    "petition_people": _counted("petitions", "registered_at", lambda row: row["people"] or 0),
+    "timely_acceptance_rate_department": _forwarded,
+    "first_petition_resolution_rate": _first_resolved,
+    "same_day_resolution_rate": _each("petitions", "registered_at", _always, _same_day),
+    "repeat_after_closing_rate": _came_again,
+    "days_to_accept": _first_took("received_at", "accepted_at"),
+    "days_to_reply": _first_took("accepted_at", "replied_at"),
+    "redone_after_dissatisfied_rate": _redone,
+    "visits_down": _counted("receptions", "held_at", lambda row: 1),
+    "settled_on_the_spot": _counted("receptions", "held_at", lambda row: row["settled"] or 0),
+    "night_patrol_completion": _each(
+        "patrols", "planned_end", lambda row: row["shift"] == "night", _has("started_at", "ended_at")
+    ),
+    "patrol_cover_24h": _cover,
+    "mediation_success_rate": _each(
+        "disputes", "concluded_at", _always, lambda row: row["outcome"] == "agreed"
+    ),
+    "disputes_settled": _counted("disputes", "concluded_at", lambda row: row["outcome"] == "agreed"),
+    "dispute_resolution_rate": _resolved_disputes,
+    "agreement_fulfilment_rate": _fulfilled,
+    "escalation_rate": _raised,
+    "wish_fulfilment_rate": _each("wishes", "collected_at", _has("claimed_at"), _has("fulfilled_at")),
+    "wishes_fulfilled": _counted("wishes", "fulfilled_at", lambda row: 1),
+    "days_to_fulfil": _took("wishes", "collected_at", "fulfilled_at", "collected_at", 86_400, _always),
+    "services_done": _counted("services", "done_at", lambda row: 1),
+    "outreach_events": _counted("outreach", "held_at", lambda row: 1),
+    "legal_events": _counted("outreach", "held_at", lambda row: row["kind"] == "legal"),
+    "platform_entries": _counted("platform_entries", "entered_at", lambda row: row["kind"] == "entry"),
+    "problems_found": _counted("platform_entries", "found_at", lambda row: 1),
+    "posts_replaced": _counted("posts", "replaced_at", lambda row: 1),
+}
+
+
+def _training(oracle: Oracle, cutoff: datetime) -> Iterator[Fact]:
+    for row in oracle.seen("outreach", cutoff):
+        if row["kind"] == "training" and (row["expected"] or 0) > 0:
+            yield Fact(row["place"], row["held_at"], n=row["attended"] or 0, d=row["expected"], row=row)
+
+
+DATED["training_attendance"] = _training
+AS_OF |= {
+    "household_files_fresh": _fresh_files,
+    "grids_with_a_worker": _staffed,
+    "open_disputes": _open_disputes,
+    "posts_filled_rate": _in_place(
+        lambda post: min(post["filled"], post["headcount"]) if _grid_worker(post) else 0,
+        lambda post: post["headcount"] if _grid_worker(post) else 0,
+    ),
+    "team_members": _in_place(lambda post: 0 if post["kind"] in PARTY else post["filled"]),
+    "posts_in_place": _in_place(lambda post: 1),
+    "party_members_in_grids": _in_place(lambda post: post["filled"] if post["kind"] == "party_member" else 0),
+}
+COUNTS |= {
+    "hotline_demands", "petition_batches", "petition_people", "visits_down", "settled_on_the_spot",
+    "disputes_settled", "wishes_fulfilled", "services_done", "outreach_events", "legal_events",
+    "platform_entries", "problems_found", "posts_replaced", "open_disputes", "team_members", "posts_in_place",
+    "party_members_in_grids",
+}  # fmt: skip
+PER |= {"hotline_composite": 100, "hotline_demands_per_1000_households": 1000}
+SIZED |= {"days_to_accept", "days_to_reply", "days_to_fulfil"}
+PROTECTED |= {
+    "satisfaction_rate_strict", "petition_batches", "petition_people", "timely_acceptance_rate_department",
+    "first_petition_resolution_rate", "same_day_resolution_rate", "repeat_after_closing_rate", "days_to_accept",
+    "days_to_reply", "redone_after_dissatisfied_rate", "visits_down", "settled_on_the_spot",
+    "household_files_fresh", "mediation_success_rate", "disputes_settled", "dispute_resolution_rate",
+    "agreement_fulfilment_rate", "escalation_rate", "open_disputes", "wish_fulfilment_rate", "wishes_fulfilled",
+    "days_to_fulfil",
+}  # fmt: skip
+BY_VILLAGE |= {
+    "valid_report_rate", "visits_down", "settled_on_the_spot", "household_files_fresh",
+    "night_patrol_completion", "patrol_cover_24h", "outreach_events", "legal_events", "training_attendance",
+    "posts_filled_rate", "grids_with_a_worker", "team_members", "posts_in_place", "party_members_in_grids",
+}  # fmt: skip
+BY_TOWNSHIP = frozenset({"posts_replaced"})
+"""Counted down to the township only."""
+EXPOSED = frozenset({"hotline_demands_per_1000_households"})
+"""Rates told per so many households of the grids in use on the last day."""

@@ -114,6 +114,14 @@ def texts(folder: Path) -> Iterator[tuple[str, list[dict[str, Any]], str]]:
     yield "work_items", [r for p in sorted(inbox.glob("议定事项台账_*.xlsx")) for r in ledger(p)], "事项编号"
     yield "surveys", [r for p in sorted(inbox.glob("回访_*.ndjson")) for r in lines(p)], "回访编号"
     yield "responses", [r for p in sorted(inbox.glob("接警_*.ndjson")) for r in lines(p)], "接警单编号"
+    yield "disputes", [r for p in sorted(inbox.glob("矛盾纠纷台账_*.xlsx")) for r in ledger(p)], "调解编号"
+    yield "outreach", [r for p in sorted(inbox.glob("宣讲培训台账_*.xlsx")) for r in ledger(p)], "活动编号"
+    yield "posts", ledger(inbox / "队伍岗位台账.xlsx"), "岗位编号"
+    yield "services", [r for p in sorted(inbox.glob("办实事_*.csv")) for r in table(p, "gb18030")], "实事编号"
+    yield "wishes", [r for p in sorted(inbox.glob("微心愿_*.ndjson")) for r in lines(p)], "心愿编号"
+    yield "receptions", [r for p in sorted(inbox.glob("接访下访_*.ndjson")) for r in lines(p)], "场次编号"
+    entries = [r for p in sorted(inbox.glob("平台信息_*.parquet")) for r in pq.read_table(p).to_pylist()]
+    yield "platform_entries", entries, "entry_id"
     yield (
         "visits",
         [r for p in sorted(inbox.glob("走访_*.parquet")) for r in pq.read_table(p).to_pylist()],
@@ -188,7 +196,8 @@ def test_patrols_have_a_bom_visits_are_typed_and_answers_are_json_lines(
 
 
 def test_no_event_lies_after_now_and_today_has_begun(demo_files: tuple[Path, DemoSummary]) -> None:
-    planned = {"承诺完成时间", "延期后时限", "完成时限", "计划结束时间", "planned_end"}
+    planned = {"承诺完成时间", "延期后时限", "完成时限", "计划开始时间", "计划结束时间", "planned_end"}
+    planned |= {"督办时限", "协议履行期限", "next_due_at"}
     today = 0
     for dataset, rows, _ in texts(demo_files[0]):
         for row in rows:
@@ -207,10 +216,12 @@ def test_dirt_is_between_a_half_and_two_percent_of_every_dataset(
     folder, summary = demo_files
     for dataset, rows, key in texts(folder):
         assert len(rows) == summary.records[dataset]
-        assert 0.005 <= summary.dirt[dataset] / len(rows) <= 0.02, dataset
+        # Of a short list two rows are more than two in a hundred.
+        most = max(0.02, 2 / len(rows))
+        assert 0.005 <= summary.dirt[dataset] / len(rows) <= most, dataset
         keys = [row[key] for row in rows if row[key]]
         extra = len(rows) - len({k for k in keys if not k.endswith("E")})
-        assert 0.005 <= extra / len(rows) <= 0.02, dataset
+        assert 0.005 <= extra / len(rows) <= most, dataset
 
 
 @pytest.mark.parametrize("until", [date(2026, 1, 3), date(2026, 2, 28), date(2026, 12, 31)])
@@ -228,7 +239,7 @@ def test_the_full_demo_comes_out_as_published_after_its_dirt(
     folder, summary = full_demo_files
     assert counted(folder) == (2046, 4316, 3930) == (summary.meetings, summary.items, summary.done)
     assert len(summary.hotspots) == 5 and summary.emerging not in summary.hotspots
-    assert 280_000 < sum(summary.records.values()) < 330_000
+    assert 300_000 < sum(summary.records.values()) < 345_000
 
 
 def test_no_village_meets_in_the_last_days_of_the_calibrated_year(

@@ -104,6 +104,7 @@ class World:
         self.site_name = Text(zh="小世界", en="Tiny world")
         self._connection = duckdb.connect()
         given = {"places": places, "place_groups": GROUPS} | dict(records)
+        self._given = {name for name, rows in given.items() if rows}
         for name, dataset in self.datasets.items():
             self._fill(dataset, [_complete(dataset, row) for row in given.get(name, ())])
         self._ancestors(places)
@@ -141,6 +142,11 @@ class World:
             if all(read in self.datasets for read in model.reads):
                 run(f"create table {name} as {model.sql}")
         for mart in mart_tables(catalogue(), self.datasets, self.params):
+            if not self._given.intersection(mart.reads) - {"places"}:
+                columns = ", ".join(f"{name} {kind}" for name, kind in mart.columns)
+                for grain in GRAINS:
+                    run(f"create table {mart.name}_{grain} (place varchar, {grain} date, {columns})")
+                continue
             for grain in GRAINS:
                 run(
                     f"create table {mart.name}_{grain} as {counted_by(mart, grain, mart.name, 'places')}",

@@ -1,7 +1,8 @@
 """The catalogue of measures: read from `warehouse/measures/*.toml`, the one place where a measure is spelled.
 
-A measure's expressions are SQL over the columns of its `table` (a dataset or a model of `warehouse/models`),
-the names its file defines under `[let.<table>]`, and the site's parameters written `$name`.
+A measure's expressions are SQL over the columns of its `table` (a dataset, a model of `warehouse/models` or a
+view of `warehouse/views`), the names its file defines under `[let.<table>]`, and the site's parameters written
+`$name`. A model is computed once per version and kept; a view whenever it is asked, over the records as known then.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from warehouse.text import Text
 
 MEASURES = Path(__file__).parent / "measures"
 MODELS = Path(__file__).parent / "models"
+VIEWS = Path(__file__).parent / "views"
 
-Unit = Literal["share", "count", "hours", "minutes", "per_100_hours"]
+Unit = Literal["share", "count", "hours", "minutes", "days", "points", "per_100_hours", "per_1000_households"]
 Kind = Literal["rate", "count", "quantile"]
 Class = Literal["additive", "keyed", "as_of", "record"]
 Direction = Literal["up", "down", "none"]
@@ -63,6 +65,8 @@ class Measure:
     `lag_days` after `at`. `numerator` is evaluated within `denominator`; both are conditions, or numbers
     where `sums`. `ended` (class as_of): a time after which a record cannot count any more.
     `value`: the number a quantile is taken of, over records that meet `denominator`.
+    `exposure`: a number of `places` (households) whose sum over the grids of a place is the denominator of a
+    rate, in whatever period: it is no sum over records.
     `target` and `floor` are in the measure's unit, a share as 0.9.
     """
 
@@ -81,6 +85,7 @@ class Measure:
     numerator: str
     denominator: str
     value: str
+    exposure: str
     sums: bool
     ended: str
     scale: float
@@ -114,7 +119,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class Model:
-    """A table computed from datasets; `sql` reads them by name, line 1 states its grain."""
+    """A table computed from datasets; `sql` reads them by name, line 1 states its grain.
+
+    A view's SQL may also use the site's parameters, and `$cutoff` where its measures are as of a moment.
+    """
 
     name: str
     sql: str
@@ -135,11 +143,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All measures and models. `lets`: table → named sub-expressions, in the order they may use each other."""
+    """All measures, models and views. `lets`: table → named sub-expressions, in the order they may use each
+    other."""
 
     measures: Mapping[str, Measure]
     model: Mapping[str, Model]
     lets: Mapping[str, Mapping[str, str]]
+    view: Mapping[str, Model]
 
     @property
     def models(self) -> Mapping[str, str]:
@@ -167,8 +177,9 @@ class Catalogue:
         return tuple(m for m in self.measures.values() if m.table == table)
 
     def reads(self, table: str) -> tuple[str, ...]:
-        """The datasets a table rests on: itself, or what a model reads."""
-        return self.model[table].reads if table in self.model else (table,)
+        """The datasets a table rests on: itself, or what a model or a view reads."""
+        made = self.model.get(table) or self.view.get(table)
+        return made.reads if made else (table,)
 
 
 _STATISTICS: dict[tuple[str, str], Measure] = {}
@@ -177,12 +188,13 @@ _STATISTICS: dict[tuple[str, str], Measure] = {}
 @cache
 def catalogue() -> Catalogue:
     """The product's own catalogue, read once per process."""
-    return load(MEASURES, MODELS)
+    return load(MEASURES, MODELS, VIEWS)
 
 
-def load(measures: Path, models: Path) -> Catalogue:
+def load(measures: Path, models: Path, views: Path | None = None) -> Catalogue:
     """Read a catalogue. Raises Mistake naming file, measure, key and remedy."""
     known_models = {path.stem: _model(path) for path in sorted(models.glob("*.sql"))}
+    known_views = {path.stem: _model(path) for path in sorted(views.glob("*.sql"))} if views else {}
     found: dict[str, Measure] = {}
     lets: dict[str, dict[str, str]] = {}
     for path in sorted(measures.glob("*.toml")):
@@ -197,7 +209,18 @@ def load(measures: Path, models: Path) -> Catalogue:
             if name in found:
                 raise Mistake(f"{path.name}: measure '{name}'", "defined twice", "remove one of the two")
             found[name] = _measure(path.name, name, entry)
-    return Catalogue(MappingProxyType(found), MappingProxyType(known_models), MappingProxyType(lets))
+            if found[name].table in known_views and found[name].cls not in ("record", "as_of"):
+                raise Mistake(
+                    f"{path.name}: measure '{name}'",
+                    f"class '{found[name].cls}' over the view '{found[name].table}'",
+                    "a view has no mart: use 'record' or 'as_of'",
+                )
+    return Catalogue(
+        MappingProxyType(found),
+        MappingProxyType(known_models),
+        MappingProxyType(lets),
+        MappingProxyType(known_views),
+    )
 
 
 def worded(text: Text, params: Params) -> Text:
@@ -213,7 +236,7 @@ def worded(text: Text, params: Params) -> Text:
 def settled(expression: str, params: Params) -> str:
     """An expression with the site's parameters put in. `$cutoff` stays a bound value.
 
-    Safe because `Params` holds only checked whole numbers and enumerated words.
+    Safe because `Params` holds only checked numbers and enumerated words.
     """
 
     def put(match: re.Match[str]) -> str:
@@ -221,7 +244,7 @@ def settled(expression: str, params: Params) -> str:
         if name == "cutoff":
             return match.group(0)
         value = getattr(params, name)
-        return str(value) if isinstance(value, int) else f"'{value}'"
+        return str(value) if isinstance(value, int | float) else f"'{value}'"
 
     return PARAM.sub(put, expression)
 
@@ -283,6 +306,7 @@ class _Entry(BaseModel):
     numerator: str = ""
     denominator: str = ""
     value: str = ""
+    exposure: Literal["", "households"] = ""
     sums: bool = False
     ended: str = ""
     scale: float = 1.0
@@ -304,7 +328,7 @@ class _Entry(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> _Entry:
         wanted = {
-            "rate": ("numerator", "denominator"),
+            "rate": ("numerator", "exposure" if self.exposure else "denominator"),
             "count": ("numerator",),
             "quantile": ("denominator", "value"),
         }[self.kind]
@@ -347,6 +371,7 @@ def _measure(file: str, name: str, entry: object) -> Measure:
         numerator=e.numerator,
         denominator=e.denominator,
         value=e.value,
+        exposure=e.exposure,
         sums=e.sums,
         ended=e.ended,
         scale=e.scale,

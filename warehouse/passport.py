@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 PARAMS: dict[str, Text] = {
     "due_rule": Text(zh="结案归属规则", en="attribution of closings"),
     "repeat_window_days": Text(zh="重复信访观察期（日）", en="days watched for a repeat"),
+    "repeat_case_days": Text(zh="重复事件回看期（日）", en="days looked back for a repeat case"),
     "satisfied_from": Text(zh="满意起点（5分制）", en="satisfied from (of 5)"),
+    "basically_satisfied_weight": Text(zh="“基本满意”折算系数", en="weight of “basically satisfied”"),
+    "response_weight": Text(zh="响应率权重", en="weight of the response rate"),
+    "resolution_weight": Text(zh="解决率权重", en="weight of the resolution rate"),
+    "satisfaction_weight": Text(zh="满意率权重", en="weight of satisfaction"),
+    "due_soon_days": Text(zh="临期天数", en="days counted as due soon"),
+    "sign_within_hours": Text(zh="签收时限（小时）", en="hours allowed for signing"),
+    "whistle_within_minutes": Text(zh="报到时限（分钟）", en="minutes allowed for reporting to a whistle"),
+    "arrive_within_minutes": Text(zh="到场时限（分钟）", en="minutes allowed for arriving"),
+    "fresh_file_days": Text(zh="档案更新期（日）", en="days a household file stays fresh"),
 }
 
 
@@ -78,7 +88,8 @@ def _params(measure: Measure) -> tuple[str, ...]:
     known = catalogue()
     expressions = [measure.at, measure.matures, measure.numerator, measure.denominator, measure.value]
     lets = with_lets(known.lets.get(measure.table, {}), expressions)
-    found = PARAM.findall(" ".join((*expressions, *lets.values())))
+    view = known.view.get(measure.table)
+    found = PARAM.findall(" ".join((*expressions, *lets.values(), view.sql if view else "")))
     return tuple(dict.fromkeys(name for name in found if name != "cutoff"))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -199,12 +199,13 @@ def _answer(
             fine = refused is None and below > 0 and too_fine(measure, ask.levels, window, moment.date())
             for group in groups if refused is None else groups if level else (None,):
                 result: Result
+                at = group if level and group is not None else scope.code
                 if refused is not None:
                     result = refused
                 elif fine:
                     result = NotApplicable("below township, figures about people come by whole months only")
                 else:
-                    result = _result(ask, measure, window, found.get((i, w, group)))
+                    result = _result(ask, measure, at, window, found.get((i, w, group)))
                 if below and measure.protected:
                     families.setdefault((i, "w", w), []).append(len(out))
                     for parent in above.get(group, ()):
@@ -212,8 +213,7 @@ def _answer(
                     if split:
                         families.setdefault((i, "g", family[w], group), []).append(len(out))
                 protected.append(measure.protected)
-                place = group if level and group is not None else scope.code
-                out.append(Cell(names[i], place, window, group if dimension else None, result))
+                out.append(Cell(names[i], at, window, group if dimension else None, result))
     return shown(out, protected, families.values(), below)
 
 
@@ -273,7 +273,7 @@ def _refusal(ask: _Ask, measure: Measure) -> NotApplicable | None:
         if name not in datasets:
             return NotApplicable(f"no source of {name}")
     for name, field in needs:
-        if field not in datasets[name].mapped:
+        if name not in datasets or field not in datasets[name].mapped:
             return NotApplicable(f"the source of {name} has no {field}")
     finest = LEVELS.index(measure.finest)
     for level in ask.levels:
@@ -292,13 +292,19 @@ def _groups(ask: _Ask, found: Found) -> tuple[str | None, ...]:
     return tuple(p.code for p in inside if p.code in present or any(p.valid_in(w) for w in ask.windows))
 
 
-def _result(ask: _Ask, measure: Measure, window: Period, sides: Mapping[str, float] | None) -> Result:
-    if measure.kind == "count":
+def _result(
+    ask: _Ask, measure: Measure, place: str, window: Period, sides: Mapping[str, float] | None
+) -> Result:
+    if measure.kind == "count" or measure.exposure or measure.cls == "as_of":
         first = _first_day(ask.version, ask.catalogue.reads(measure.table)[0])
         if window.start > ask.cutoff.date() or first is None or window.end < first:
             return NoData()
+    if measure.kind == "count":
         n = _number(sides["n"] if sides else 0)
         return Value(n, n)
+    if measure.exposure:
+        n, exposed = _number(sides["n"] if sides else 0), _exposed(ask, measure.exposure, place, window)
+        return Value(n / exposed * measure.scale, n, exposed) if exposed else NoData()
     if not sides:
         return NoData()
     n = _number(sides["n"])
@@ -326,6 +332,25 @@ def _above(ask: _Ask, groups: Sequence[str | None]) -> dict[str | None, tuple[st
 def _number(value: float) -> float:
     """Whole numbers as int, so that they print as such."""
     return int(value) if value == int(value) else round(value, 4)
+
+
+_exposure: weakref.WeakKeyDictionary[Version, dict[str, dict[str, int]]] = weakref.WeakKeyDictionary()
+
+
+def _exposed(ask: _Ask, what: str, place: str, window: Period) -> int:
+    """The sum of a number of `places` over the grids of a place in use on a window's last day."""
+    known = _exposure.setdefault(ask.version, {})
+    if what not in known:
+        known[what] = dict(
+            ask.version.rows(f"select code, {what} from places where level = 'grid' and {what} > 0")
+        )
+    tree, last = tree_of(ask.version), min(window.end, ask.cutoff.date())
+    day = Period(last, last)
+    return sum(
+        number
+        for code, number in known[what].items()
+        if code in tree.below(place) and tree.places[code].valid_in(day)
+    )
 
 
 _first: weakref.WeakKeyDictionary[Version, dict[str, date | None]] = weakref.WeakKeyDictionary()
@@ -359,7 +384,7 @@ def _found(ask: _Ask, measures: Sequence[tuple[int, Measure]]) -> Found:
     for i, measure in measures:
         if measure.cls == "as_of":
             by_ended.setdefault((measure.table, measure.ended), []).append((i, measure))
-        elif measure.kind == "quantile" or ask.dimension is not None or not ask.own:
+        elif measure.cls == "record" or ask.dimension is not None or not ask.own:
             by_attribution.setdefault((measure.table, measure.at, measure.matures), []).append((i, measure))
         else:
             by_table.setdefault(measure.table, []).append((i, measure))
@@ -375,7 +400,10 @@ def _found(ask: _Ask, measures: Sequence[tuple[int, Measure]]) -> Found:
     for same in by_attribution.values():
         _from_records(statement, ask, same, everything)
     for same in by_ended.values():
-        _as_of(statement, ask, same)
+        if same[0][1].table in ask.catalogue.view:
+            _as_of_view(statement, ask, same)
+        else:
+            _as_of(statement, ask, same)
     return statement.run(ask.version)
 
 
@@ -556,7 +584,7 @@ def _from_records(
     at, matures = settled(one.at, params), settled(one.matures, params)
     cutoff = statement.bind(ask.cutoff)
     lets = _lets(ask, one.table, [at, matures, *values, *(c.sql for c in columns)])
-    relation = one.table if ask.own else _as_known(ask, one.table, cutoff)
+    relation = _as_it_is(ask, one.table) if ask.own else _as_known(ask, one.table, cutoff)
     rows = named(
         relation, (*lets, ("_at", at), ("_matures", matures), *((name, e) for e, name in values.items()))
     )
@@ -587,12 +615,12 @@ def _as_of(statement: _Statement, ask: _Ask, measures: Sequence[tuple[int, Measu
         for w, _ in moments:
             now = statement.bind(ask.version.cutoff)
             columns = _sums(measures, params, now)
-            lets = _lets(ask, one.table, [c.sql for c in columns])
+            lets = _lets(ask, one.table, [c.sql for c in columns], now)
             any_of = _any(measures, params, now)
             _record_block(statement, ask, columns, named(one.table, lets), "", [any_of], str(w))
         return
     columns = _sums(measures, params, "_b")
-    lets = _lets(ask, one.table, [c.sql for c in columns])
+    lets = _lets(ask, one.table, [c.sql for c in columns], "_b")
     # `_a`: up to when records are known. At the version's own cut-off they are taken as they are.
     own = ask.version.cutoff
     windows = _ranges(statement, [(w, EVER if moment == own else moment, moment) for w, moment in moments])
@@ -610,6 +638,22 @@ def _as_of(statement: _Statement, ask: _Ask, measures: Sequence[tuple[int, Measu
     _record_block(statement, ask, columns, named(known, lets), "", [_any(measures, params, "_b")], "_w")
 
 
+def _as_of_view(statement: _Statement, ask: _Ask, measures: Sequence[tuple[int, Measure]]) -> None:
+    """The same over a view, which is computed for each moment from the records as known then."""
+    table = measures[0][1].table
+    for w, period in enumerate(ask.windows):
+        if period.start > ask.cutoff.date():
+            continue
+        moment = min(_midnight(period.end + DAY), ask.cutoff)
+        now = statement.bind(moment)
+        relation = (
+            _as_it_is(ask, table) if moment == ask.version.cutoff else _as_known(ask, table, now)
+        ).replace("$cutoff", now)
+        columns = _sums(measures, ask.version.params, now)
+        lets = _lets(ask, table, [c.sql for c in columns], now)
+        _record_block(statement, ask, columns, named(relation, lets), "", [], str(w))
+
+
 def _sums(measures: Sequence[tuple[int, Measure]], params: Any, moment: str) -> list[_Column]:
     return [
         _Column(i, side, f"sum({settled(e, params).replace('$cutoff', moment)})")
@@ -620,8 +664,9 @@ def _sums(measures: Sequence[tuple[int, Measure]], params: Any, moment: str) -> 
 
 def _any(measures: Sequence[tuple[int, Measure]], params: Any, moment: str) -> str:
     """The condition that a row counts in at least one of the measures."""
-    conditions = (settled(m.numerator, params).replace("$cutoff", moment) for _, m in measures)
-    return f"({' or '.join(f'({c})' for c in conditions)})"
+    sides = ((m.denominator or m.numerator, m.sums) for _, m in measures)
+    conditions = (f"({e}) <> 0" if sums else f"({e})" for e, sums in sides)
+    return f"({settled(' or '.join(conditions), params).replace('$cutoff', moment)})"
 
 
 def _record_block(
@@ -646,14 +691,18 @@ def _record_block(
     )
 
 
-def _lets(ask: _Ask, table: str, expressions: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def _lets(
+    ask: _Ask, table: str, expressions: Sequence[str], moment: str = "$cutoff"
+) -> tuple[tuple[str, str], ...]:
     used = with_lets(ask.catalogue.lets.get(table, {}), expressions)
-    return tuple((name, settled(e, ask.version.params)) for name, e in used.items())
+    return tuple(
+        (name, settled(e, ask.version.params).replace("$cutoff", moment)) for name, e in used.items()
+    )
 
 
 def _as_known(ask: _Ask, table: str, moment: str) -> str:
     """A table as it was known at a moment: of a dataset its records then, of a model its SQL over those."""
-    model = ask.catalogue.model.get(table)
+    model = ask.catalogue.model.get(table) or ask.catalogue.view.get(table)
     if model is None:
         dataset = ask.version.datasets[table]
         return _known(dataset, table, moment, {f.name for f in dataset.fields}, (), None, born=True)
@@ -662,7 +711,13 @@ def _as_known(ask: _Ask, table: str, moment: str) -> str:
         for name in model.reads
         if name != "places"  # where a place lies is not an event
     }
-    return f"({model.over(then)})"
+    return f"({replace(model, sql=settled(model.sql, ask.version.params)).over(then)})"
+
+
+def _as_it_is(ask: _Ask, table: str) -> str:
+    """A table at the version's own cut-off: a view is computed, all else lies there."""
+    view = ask.catalogue.view.get(table)
+    return f"({settled(view.sql, ask.version.params)})" if view else table
 
 
 def _known(

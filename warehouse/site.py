@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from warehouse.mistake import Mistake, nearest
 from warehouse.text import Lang, Text
@@ -33,9 +41,37 @@ class Params(BaseModel):
 
     due_rule: Literal["earlier", "due"] = "earlier"
     repeat_window_days: int = Field(default=90, ge=1, le=730)
+    repeat_case_days: int = Field(default=90, ge=1, le=730)
     satisfied_from: int = Field(default=3, ge=1, le=5)
+    basically_satisfied_weight: float = Field(default=0.9, ge=0, le=1)
+    response_weight: float = Field(default=0.1, ge=0, le=1)
+    resolution_weight: float = Field(default=0.5, ge=0, le=1)
+    satisfaction_weight: float = Field(default=0.4, ge=0, le=1)
+    due_soon_days: int = Field(default=3, ge=1, le=30)
+    sign_within_hours: int = Field(default=24, ge=1, le=72)
+    whistle_within_minutes: int = Field(default=30, ge=1, le=1440)
+    arrive_within_minutes: int = Field(default=15, ge=1, le=120)
+    fresh_file_days: int = Field(default=90, ge=1, le=730)
     suppress_below: int = Field(default=5, ge=0, le=100)
     rank_from: int = Field(default=20, ge=0)
+
+    @field_validator(
+        "basically_satisfied_weight", "response_weight", "resolution_weight", "satisfaction_weight"
+    )
+    @classmethod
+    def _two_decimals(cls, value: float) -> float:
+        if round(value, 2) != value:
+            raise ValueError("a weight has at most two decimals")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Params:
+        total = self.response_weight + self.resolution_weight + self.satisfaction_weight
+        if round(total, 2) != 1:
+            raise ValueError(
+                f"response_weight, resolution_weight and satisfaction_weight add up to {total:g}, not 1"
+            )
+        return self
 
 
 class Retention(BaseModel):

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipelines.demo import forms
 from pipelines.demo.cases import character, make_cases
+from pipelines.demo.courses import with_courses, with_files, with_forwarding, with_redoing
 from pipelines.demo.days import Ints, Times, Window, stream
 from pipelines.demo.dirt import UNKNOWN_GRIDS, Fault, Sheets, scatter
 from pipelines.demo.duties import make_patrols, make_responses, make_visits
@@ -22,6 +23,15 @@ from pipelines.demo.ground import Ground, Scale, make_ground
 from pipelines.demo.meetings import calibration, make_items, make_meetings
 from pipelines.demo.mosaic import ring_text
 from pipelines.demo.petitions import make_petitions, make_surveys
+from pipelines.demo.posts import key_sites, make_posts, with_guards
+from pipelines.demo.residents import (
+    make_disputes,
+    make_entries,
+    make_outreach,
+    make_receptions,
+    make_services,
+    make_wishes,
+)
 from pipelines.demo.table import Columns, Life, take
 from warehouse.mistake import Mistake, nearest
 from warehouse.text import Text
@@ -87,6 +97,50 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ("place", "431122999001"),
         ("meeting_id", ""),
         ("held_at", "2025-13-45"),
+    ),
+    "disputes": (
+        ("registered_at", "2025-13-45"),
+        ("place", UNKNOWN_GRIDS[1]),
+        ("tier", "再说"),
+        ("mediation_id", ""),
+        ("outcome", "差不多"),
+        ("registered_at", "待定"),
+    ),
+    "wishes": (
+        ("collected_at", "待定"),
+        ("place", UNKNOWN_GRIDS[0]),
+        ("status", "研究研究"),
+        ("wish_id", ""),
+    ),
+    "services": (
+        ("done_at", "2025-13-45"),
+        ("place", UNKNOWN_GRIDS[2]),
+        ("category", "未分类事项"),
+        ("service_id", ""),
+    ),
+    "outreach": (
+        ("held_at", "待定"),
+        ("place", "431122999"),
+        ("kind", "开会"),
+        ("event_id", ""),
+    ),
+    "platform_entries": (
+        ("place", UNKNOWN_GRIDS[1]),
+        ("entry_id", None),
+        ("kind", "unknown"),
+    ),
+    "receptions": (
+        ("held_at", "待定"),
+        ("place", "431122999"),
+        ("kind", "开会"),
+        ("session_id", ""),
+    ),
+    "posts": (
+        ("from_at", "待定"),
+        ("place", UNKNOWN_GRIDS[0]),
+        ("kind", "不明岗位"),
+        ("post_id", ""),
+        ("filled", "若干"),
     ),
     "work_items": (
         ("held_at", "2025-13-45"),
@@ -163,15 +217,32 @@ def write_demo(
     desk.records["places"] = 1 + len(ground.townships) + len(ground.villages) + len(ground.grid_code)
 
     tell("cases", 0.12)
-    _csv(desk, make_cases(ground, nature, window, seed), "M", "事件_{}.csv", "gb18030", "\r\n", mixed=True)
+    cases = make_cases(ground, nature, window, seed)
+    town = {code: t for code, t in zip(ground.grid_code, ground.grid_township.tolist(), strict=True)}
+    quality = nature.quality[[town[code] for code in cases.columns["place"].tolist()]]
+    cases = with_courses(cases, quality, seed)
+    _csv(desk, cases, "M", "事件_{}.csv", "gb18030", "\r\n", mixed=True)
     tell("visits", 0.50)
-    _parquet(desk, make_visits(ground, nature, window, seed))
+    visits = with_files(make_visits(ground, nature, window, seed), seed)
+    _parquet(desk, visits, "H", "走访_{}.parquet")
     tell("patrols", 0.60)
-    _csv(desk, make_patrols(ground, nature, window, seed), "Q", "巡逻_{}.csv", "utf-8-sig", "\n", mixed=False)
+    patrols = with_guards(make_patrols(ground, nature, window, seed), ground, window, seed)
+    _csv(desk, patrols, "Q", "巡逻_{}.csv", "utf-8-sig", "\n", mixed=False)
+    _sites_csv(desk, ground)
     tell("petitions", 0.70)
-    petitions = _ledgers(desk, make_petitions(ground, nature, window, seed), "H", "信访台账_{}.xlsx")
-    tell("surveys", 0.78)
-    _ndjson(desk, make_surveys(petitions, seed), "回访_{}.ndjson")
+    petitions = with_forwarding(make_petitions(ground, nature, window, seed), seed)
+    petitions_now = _ledgers(desk, petitions, "H", "信访台账_{}.xlsx")
+    tell("surveys", 0.76)
+    _ndjson(desk, with_redoing(make_surveys(petitions_now, seed), seed), "回访_{}.ndjson")
+    tell("disputes", 0.78)
+    _ledgers(desk, make_disputes(ground, nature, window, seed), "H", "矛盾纠纷台账_{}.xlsx")
+    _ndjson(desk, make_wishes(ground, nature, window, seed), "微心愿_{}.ndjson")
+    services = make_services(ground, nature, window, seed)
+    _csv(desk, services, "Q", "办实事_{}.csv", "gb18030", "\r\n", mixed=True)
+    _ledgers(desk, make_outreach(ground, window, seed), "Y", "宣讲培训台账_{}.xlsx")
+    _parquet(desk, make_entries(ground, nature, window, seed), "Y", "平台信息_{}.parquet")
+    _ndjson(desk, make_receptions(ground, window, seed), "接访下访_{}.ndjson")
+    _ledgers(desk, make_posts(ground, nature, window, seed), "A", "队伍岗位台账{}.xlsx")
     tell("responses", 0.82)
     _ndjson(desk, make_responses(ground, nature, window, seed), "接警_{}.ndjson")
     tell("meetings", 0.85)
@@ -279,7 +350,9 @@ def _places_csv(ground: Ground) -> str:
 
 
 def _period(times: Times, unit: str) -> tuple[Ints, list[str]]:
-    """The file each record belongs to, and the files' labels: 202501, 2025Q1, 2025H1 or 2025."""
+    """The file each record belongs to, and the files' labels: 202501, 2025Q1, 2025H1, 2025, or one for all."""
+    if unit == "A":
+        return np.zeros(len(times), dtype=np.int64), [""]
     month = times.astype("datetime64[M]").astype(np.int64)
     size = {"M": 1, "Q": 3, "H": 6, "Y": 12}[unit]
     block = month // size
@@ -343,10 +416,19 @@ def _ndjson(desk: _Desk, life: Life, pattern: str) -> None:
         _put(desk, pattern.format(label), forms.ndjson_bytes(texts, first, last))
 
 
-def _parquet(desk: _Desk, life: Life) -> None:
-    _, sheets, labels = _prepare(desk, life, "H")
+def _sites_csv(desk: _Desk, ground: Ground) -> None:
+    """The register of key sites, as it stands: it is short, and kept by hand."""
+    columns = key_sites(ground)
+    n = len(columns["site_id"])
+    texts = forms.text_columns("key_sites", Sheets(columns, np.zeros(n, dtype=np.int64), {}, 0), None)
+    _put(desk, "重点部位.csv", forms.csv_bytes(texts, 0, n, "utf-8-sig", "\n"))
+    desk.records["key_sites"] = n
+
+
+def _parquet(desk: _Desk, life: Life, unit: str, pattern: str) -> None:
+    _, sheets, labels = _prepare(desk, life, unit)
     for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
-        _put(desk, f"走访_{label}.parquet", forms.parquet_bytes(forms.parquet_table(sheets, first, last)))
+        _put(desk, pattern.format(label), forms.parquet_bytes(forms.parquet_table(sheets, first, last)))
 
 
 def _ledgers(desk: _Desk, life: Life, unit: str, pattern: str) -> Columns:

@@ -37,6 +37,12 @@ ROTATION = (
     "work_items",
 )
 KEPT = 400
+COURSE: Record = {
+    "team": "", "valid": "", "signed_at": "", "return_reason": "", "verified_at": "", "verification": "", "urged": 0,
+    "supervised_at": "", "supervised_due_at": "", "supervised_done_at": "", "whistled_at": "", "arrived_at": "",
+    "followed_up_at": "", "follow_up_valid": "", "contacted": "", "solved": "", "satisfaction": "",
+}  # fmt: skip
+"""What may happen to a case later on; nothing yet."""
 
 
 def feed(site: Site, seed: int, stop: threading.Event, every: float = 1.5) -> None:
@@ -157,6 +163,7 @@ class Drops:
                     "cancelled_at": "",
                     "returned": 0,
                     "reworked": 0,
+                    **COURSE,
                     "updated_at": _iso(now),
                 }
             )
@@ -191,6 +198,11 @@ class Drops:
             "status": "registered",
             "people": 1,
             "matter_key": key,
+            "batches": 0,
+            "service_window": "",
+            "reception_kind": "",
+            "forwarded_at": "",
+            "resolved_at": "",
             "registered_at": _iso(now - timedelta(seconds=int(self.rng.integers(1, 60)))),
             "received_at": "",
             "accepted_at": "",
@@ -250,6 +262,7 @@ class Drops:
                 "result": "need" if need else "normal",
                 "needs_noted": int(need),
                 "needs_closed": 0,
+                "file_refreshed": 1,
                 "visited_at": _iso(now - timedelta(seconds=int(self.rng.integers(1, 600)))),
                 "updated_at": _iso(now),
             }

@@ -31,6 +31,9 @@ EXTRA_HEADINGS = {"_text": "事件描述"}
 """Free text that loading is known to drop."""
 
 TITLES = {
+    "disputes": "东安县矛盾纠纷排查调处台账(演示合成数据)",
+    "outreach": "东安县宣讲培训台账(演示合成数据)",
+    "posts": "东安县网格队伍岗位台账(演示合成数据)",
     "petitions": "东安县信访事项登记台账(演示合成数据)",
     "meetings": "东安县乡村振兴月例会台账(演示合成数据)",
     "work_items": "东安县月例会议定事项台账(演示合成数据)",
@@ -97,15 +100,14 @@ def minutes_text(times: Times, rng: np.random.Generator | None) -> list[str]:
     """Times to the minute, ISO or (three in ten, given `rng`) as 2025/3/4 9:05; '' where unknown."""
     first, iso = _days(False)
     _, loose = _days(True)
-    missing = np.isnat(times)
-    at = np.where(missing, 0, times.astype("datetime64[m]").astype(np.int64))
-    day, clock = np.divmod(at, 1440)
-    day = np.where(missing, -1, day + _EPOCH - first)
     slashed = np.zeros(len(times), dtype=bool) if rng is None else rng.random(len(times)) < SLASHED
-    return [
-        "" if d < 0 else loose[d] + _LOOSE[c] if s else iso[d] + _CLOCK[c]
-        for d, c, s in zip(day.tolist(), clock.tolist(), slashed.tolist(), strict=True)
-    ]
+    out = [""] * len(times)
+    rows = np.flatnonzero(~np.isnat(times))
+    day, clock = np.divmod(times[rows].astype("datetime64[m]").astype(np.int64), 1440)
+    day = day + _EPOCH - first
+    for row, d, c, s in zip(rows.tolist(), day.tolist(), clock.tolist(), slashed[rows].tolist(), strict=True):
+        out[row] = loose[d] + _LOOSE[c] if s else iso[d] + _CLOCK[c]
+    return out
 
 
 def seconds_text(times: Times, letter: str = " ") -> list[str]:
