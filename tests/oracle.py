@@ -1270,7 +1270,9 @@ def _in_place(
     n: Callable[[Row], float], d: Callable[[Row], float] = lambda post: 0
 ) -> Callable[[Oracle, datetime], Iterator[Fact]]:
     return lambda oracle, as_of: (
-        Fact(post["place"], post["from_at"], n=n(post), d=d(post), row=post) for post in _posts(oracle, as_of)
+        Fact(post["place"], post["from_at"], n=n(post), d=d(post), row=post)
+        for post in _posts(oracle, as_of)
+        if n(post) or d(post)
     )
 
 
