@@ -408,7 +408,8 @@ def test_the_members_of_an_archive_are_one_file_and_what_they_held_is_gone(
         archive.writestr("一.csv", PLAIN)
         archive.writestr("二.csv", "时间,编号\n2024-01-01,W3\n".encode("gb18030"))
     temp = tmp_path / "temp"
-    (temp / "parts-killed").mkdir(parents=True)
+    # No process has this number.
+    (temp / f"parts-{2**30}-killed").mkdir(parents=True)
     with duckdb.connect(tmp_path / "own.duckdb", config={"temp_directory": str(temp)}) as connection:
         raw = read(path, contract, connection, SECRET)
         assert rows(connection, raw, "well_id", "depth", "seen_at") == [

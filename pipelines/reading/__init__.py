@@ -6,6 +6,7 @@ a table nor a log. Every record of a file is either a row of the raw table or th
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import stat
@@ -47,7 +48,7 @@ _NAMES = {
 }
 _JSON = re.compile(rb"[\[{]\s*[\"{\[\]}]")
 _PARTS = "parts-"
-"""Folders of what archives held; those of a loader that was killed are cleared by the next."""
+"""Folders of what archives held, named with the process that reads them."""
 
 
 def read(path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection, secret: bytes) -> Raw:
@@ -57,10 +58,7 @@ def read(path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection, 
     Mistake when the file changed meanwhile, and it is to be read again.
     """
     before = _stamp(path)
-    folder, own = _folder(connection)
-    if own:
-        for left in folder.glob(_PARTS + "*"):
-            shutil.rmtree(left, ignore_errors=True)
+    folder = _folder(connection)
     form = _form(path, contract)
     if form == "archive":
         raw = _read_archive(path, contract, connection, secret, folder)
@@ -106,15 +104,14 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _folder(connection: duckdb.DuckDBPyConnection) -> tuple[Path, bool]:
-    """Where copies may lie: with the temporary files of the loader's database; whether that is a place of its
-    own."""
+def _folder(connection: duckdb.DuckDBPyConnection) -> Path:
+    """Where copies may lie: with the temporary files of the loader's database."""
     row = connection.execute("select current_setting('temp_directory')").fetchone()
     folder = Path(str(row[0])) if row and row[0] else Path()
     if not folder.is_absolute():
-        return Path(tempfile.gettempdir()), False
+        return Path(tempfile.gettempdir())
     folder.mkdir(parents=True, exist_ok=True)
-    return folder, True
+    return folder
 
 
 # -- what a file is ------------------------------------------------------------------------------------------
@@ -187,7 +184,8 @@ def _spreadsheet(more: str) -> Refused:
 def _read_archive(
     path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection, secret: bytes, folder: Path
 ) -> Raw:
-    with tempfile.TemporaryDirectory(prefix=_PARTS, dir=folder) as inside:
+    _sweep(folder)
+    with tempfile.TemporaryDirectory(prefix=f"{_PARTS}{os.getpid()}-", dir=folder) as inside:
         parts = archives.unpacked(path, Path(inside))
         whole: Raw | None = None
         for number, part in enumerate(parts, start=1):
@@ -213,6 +211,18 @@ def _read_archive(
         connection.execute(f"drop table {RAW}")
         connection.execute(f"alter table incoming_parts rename to {RAW}")
     return whole
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what archives held whose reader was killed."""
+    for left in folder.glob(_PARTS + "*-*"):
+        number = left.name.split("-")[1]
+        try:
+            os.kill(int(number), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except (ValueError, PermissionError):
+            continue
 
 
 def _appended(whole: Raw | None, raw: Raw, connection: duckdb.DuckDBPyConnection) -> Raw:
