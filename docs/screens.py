@@ -27,7 +27,18 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-sync",
 ]
-PAGES = ("overview", "cases", "petitions", "duties", "meetings", "hotspots", "data", "measures")
+PAGES = (
+    "overview",
+    "cases",
+    "petitions",
+    "duties",
+    "meetings",
+    "needs",
+    "teams",
+    "hotspots",
+    "data",
+    "measures",
+)
 
 
 def main() -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dashboard.pages import cases, data, duties, hotspots, measures, meetings, overview, petitions, wall
+from dashboard.pages import (
+    cases,
+    data,
+    duties,
+    hotspots,
+    measures,
+    meetings,
+    needs,
+    overview,
+    petitions,
+    teams,
+    wall,
+)
 from dashboard.view import Page
 from warehouse.mistake import Mistake, nearest
 
 PAGES: tuple[Page, ...] = (
-    wall.PAGE, overview.PAGE, cases.PAGE, petitions.PAGE, duties.PAGE, meetings.PAGE, hotspots.PAGE,
-    data.PAGE, measures.PAGE,
+    wall.PAGE, overview.PAGE, cases.PAGE, petitions.PAGE, duties.PAGE, meetings.PAGE, needs.PAGE,
+    teams.PAGE, hotspots.PAGE, data.PAGE, measures.PAGE,
 )  # fmt: skip
 
 

@@ -12,7 +12,15 @@ HEADLINE = (
     "cases_reported", "overdue_open_cases", "due_soon_cases", "on_time_closing_rate",
     "closing_rate", "hours_to_close", "hours_to_close:p90", "dispatch_rate",
 )  # fmt: skip
-QUALITY = ("return_rate", "rework_rate", "extension_rate", "settled_in_village", "settled_in_township")
+QUALITY = (
+    "return_rate", "accurate_dispatch_rate", "timely_signing_rate", "rework_rate", "extension_rate",
+    "verification_pass_rate", "repeat_case_rate", "supervised_items_done_rate", "settled_in_village",
+    "settled_in_township",
+)  # fmt: skip
+HOTLINE = (
+    "hotline_demands", "hotline_response_rate", "hotline_resolution_rate", "hotline_satisfaction",
+    "hotline_composite",
+)  # fmt: skip
 
 
 def build(view: View) -> tuple[Block, ...]:
@@ -25,6 +33,9 @@ def build(view: View) -> tuple[Block, ...]:
     quality = tiles(view, QUALITY)
     if quality:
         blocks.append(Tiles(view.text("办理质量与层级", "Quality and tier"), quality, columns=5))
+    hotline = tiles(view, HOTLINE)
+    if hotline:
+        blocks.append(Tiles(view.text("12345 热线", "12345 hotline"), hotline, columns=5))
     blocks += [
         trend(
             view,
@@ -62,7 +73,9 @@ def build(view: View) -> tuple[Block, ...]:
         overdue_cases(view),
         latest_cases(view),
         Note(
-            view.text("口径说明", "Definitions"), defines=True, items=definitions(view, (*HEADLINE, *QUALITY))
+            view.text("口径说明", "Definitions"),
+            defines=True,
+            items=definitions(view, (*HEADLINE, *QUALITY, *HOTLINE)),
         ),
     ]
     return tuple(blocks)

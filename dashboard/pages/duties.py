@@ -10,8 +10,8 @@ from dashboard.figures import breakdown, choice_labels, definitions, no_source, 
 from dashboard.view import Page, View
 from warehouse.text import Text
 
-VISITS = ("visit_coverage", "needs_followed_up_rate")
-PATROL = ("patrol_completion", "issues_per_100_patrol_hours")
+VISITS = ("visit_coverage", "needs_followed_up_rate", "household_files_fresh")
+PATROL = ("patrol_completion", "night_patrol_completion", "patrol_cover_24h", "issues_per_100_patrol_hours")
 RESPONSE = (
     "arrived_in_15_minutes", "minutes_to_arrive", "minutes_to_arrive:p90", "minutes_to_control",
 )  # fmt: skip

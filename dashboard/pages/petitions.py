@@ -10,7 +10,8 @@ from warehouse.text import Text
 
 HEADLINE = (
     "one_time_resolution_rate", "repeat_petition_share", "petitions_registered", "timely_acceptance_rate",
-    "on_time_reply_rate", "satisfaction_rate", "rating_participation",
+    "on_time_reply_rate", "satisfaction_rate", "rating_participation", "first_petition_resolution_rate",
+    "same_day_resolution_rate", "days_to_accept", "days_to_reply", "visits_down",
 )  # fmt: skip
 
 

@@ -173,8 +173,20 @@ def _latest(view: View) -> Feed:
     )
 
 
+SOURCES = 8
+"""Sources named at the wall's foot; there is no room for more to be read from afar."""
+SHOWN = ("cases", "petitions", "surveys", "work_items", "meetings", "visits", "responses", "patrols")
+"""Record sets that the wall's figures rest on, in the order of its tiles."""
+
+
 def _sources(view: View) -> Table:
-    """Name, time of the last load (ISO, site time) and allowed age in hours; the renderer shows ages by its clock."""
+    """Name, time of the last load (ISO, site time) and allowed age in hours; the renderer shows ages by its clock.
+
+    Those older than allowed come first, then those the wall's figures rest on, then others while there is room.
+    """
+    order = {name: position for position, name in enumerate(SHOWN)}
+    states = [state for state in freshness(view) if state.source.dataset != "places"]
+    states.sort(key=lambda state: (state.lamp != "off", order.get(state.source.dataset, len(order))))
     return Table(
         title=view.text("数据时效", "Data freshness"),
         columns=(
@@ -191,8 +203,7 @@ def _sources(view: View) -> Table:
                 ),
                 lamp=state.lamp,
             )
-            for state in freshness(view)
-            if state.source.dataset != "places"
+            for state in states[:SOURCES]
         ),
     )
 
