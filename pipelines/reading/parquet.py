@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 from pipelines.contract import Contract
 from pipelines.reading.decoding import named
 from pipelines.reading.headings import Refused, demand_columns, layout_of, no_headings
-from pipelines.reading.raw import RAW, Raw, finish, guarded, raw_of
+from pipelines.reading.raw import RAW, Raw, finish, guarded, raw_of, registered
 
 _WHOLE = 1e15
 """Below this a float holds every whole number exactly."""
+_BATCH = 100_000
 
 
 def read_parquet(
@@ -29,33 +30,39 @@ def read_parquet(
             if len(layout.sources) < min(2, sum(1 for rule in contract.fields.values() if rule.headings)):
                 raise no_headings(contract)
             demand_columns(layout, contract)
-            with guarded(layout.sources, contract, connection, secret) as guard:
+            texts = [
+                f"{_as_text(f'f{at}', schema.field(at).type)} as t{number}"
+                for number, (_, at) in enumerate(layout.used())
+            ]
+            # Columns by place, for two may have one name.
+            columns = ", ".join(f"f{at}" for at in range(len(schema.names)))
+            with (
+                guarded(layout.sources, contract, connection, secret) as guard,
+                duckdb.connect(config={"temp_directory": str(folder), "threads": 2}) as apart,
+            ):
                 kept = [
                     f"{guard.cell(text, f't{number}')} as c{number}"
                     for number, (text, _) in enumerate(layout.used())
                 ]
-                texts = [
-                    f"{_as_text(f'f{at}', schema.field(at).type)} as t{number}"
-                    for number, (_, at) in enumerate(layout.used())
-                ]
-                # Columns by place, for two may have one name.
-                columns = ", ".join(f"f{at}" for at in range(len(schema.names)))
-                connection.execute(
-                    f"""
-                    create or replace temp table {RAW} as
-                    with texts as (
-                        select {", ".join(texts)}
-                        from read_parquet($name, binary_as_string = true) as file({columns})
-                    )
-                    select 0::bigint as _row, 0::bigint as _line, null::varchar as _fault,
-                        null::varchar as _raw, {", ".join(kept)},
-                    from texts
-                    """,  # noqa: S608 - columns are numbered by us, values are bound
-                    guard.bound | {"name": name},
+                # A damaged file may bring down the database that reads it: not the loader's, then.
+                read = apart.sql(
+                    f"select {', '.join(texts)} "  # noqa: S608 - columns are numbered by us
+                    f"from read_parquet($name, binary_as_string = true) as file({columns})",
+                    params={"name": name},
                 )
+                with registered(connection, "incoming_parquet", read.to_arrow_reader(_BATCH)):
+                    connection.execute(
+                        f"""
+                        create or replace temp table {RAW} as
+                        select 0::bigint as _row, 0::bigint as _line, null::varchar as _fault,
+                            null::varchar as _raw, {", ".join(kept)},
+                        from incoming_parquet
+                        """,  # noqa: S608 - columns are numbered by us, values are bound
+                        guard.bound,
+                    )
             connection.execute(f"update {RAW} set _row = rowid + 1, _line = rowid + 1")  # noqa: S608
             found = connection.execute(f"select count(*) from {RAW}").fetchone()  # noqa: S608
-    except (pa.ArrowException, OSError, duckdb.InvalidInputException, duckdb.IOException) as error:
+    except (pa.ArrowException, OSError, duckdb.Error, UnicodeError) as error:
         what = str(error).splitlines()[0]
         raise Refused("无法读取的 Parquet 文件", f"not a readable Parquet file: {what}") from error
     if found is None or found[0] != rows:

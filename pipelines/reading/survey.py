@@ -18,6 +18,9 @@ from pipelines.reading.decoding import blocks
 RECORD_WIDTH = 4
 """From so many columns on, a line inside a quoted cell that splits like a record is taken for a record."""
 
+EXCESS = 1000
+"""So many cells too many make a record irregular: DuckDB would write one reject for each, with the whole line."""
+
 _LF, _CR, _QUOTE = 10, 13, 34
 Positions = npt.NDArray[np.int64]
 
@@ -25,7 +28,7 @@ Positions = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class Survey:
     """What stands in a text. `records`: those that are not blank. `regular`: quotes stand only around whole
-    cells, are doubled within, and no cell looks as if it had swallowed records. `even`: every record is one
+    cells, are doubled within, no cell looks as if it had swallowed records, and no record has far too many. `even`: every record is one
     line and none is blank. `ends`: how records end (`mixed`: not all alike, or not as within the cells)."""
 
     records: int
@@ -145,10 +148,13 @@ def _lines(
         elif inside:
             closes[:] = True
         opens = np.concatenate([[inside], closes[:-1]])
-        if width >= RECORD_WIDTH and closes.any():
-            within = opens & closes
-            cells = np.searchsorted(np.flatnonzero(block == delimiter), np.append(begin, used))
-            regular = regular and not bool((within & (np.diff(cells) == width - 1)).any())
+        swallowing = width >= RECORD_WIDTH and bool(closes.any())
+        long = length > width + EXCESS
+        if width and (swallowing or long.any()):
+            delimiters = np.diff(np.searchsorted(np.flatnonzero(block == delimiter), np.append(begin, used)))
+            regular = regular and not bool((long & (delimiters > width + EXCESS)).any())
+            if swallowing:
+                regular = regular and not bool((opens & closes & (delimiters == width - 1)).any())
         inside = bool(closes[-1])
         blank = (length == 0) & ~opens & ~closes
         yield offset, block, _Lines(begin, end, opens, closes, blank, returns, lone, regular)

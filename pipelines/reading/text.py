@@ -116,6 +116,11 @@ def _sniff(head: str, contract: Contract) -> tuple[str, tuple[str, ...], int, La
         except csv.Error:
             pass
         found = find_header(rows, contract)
+        if found and found[0] == len(rows) - 1 < HEADER_WITHIN - 1 and len(head) == _HEAD:
+            raise Refused(
+                f"表头行过长（超过 {_HEAD:,} 个字符）",
+                f"the row of headings is longer than {_HEAD:,} characters",
+            )
         if found and (best is None or len(found[1].sources) > len(best[3].sources)):
             headings = rows[found[0]] + [""] * (found[1].width - len(rows[found[0]]))
             best = delimiter, tuple(headings), lines[found[0]], found[1]
