@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import signal
 import subprocess
@@ -108,6 +109,8 @@ def measure(folder: Path, history: int, seconds: float) -> Ran:
             _take(store, "cases", f"history {first}")
         store.publish()
         store.fold()
+        # Else the batches wait for the disk to take in the history.
+        os.sync()
         ran.filled = time.perf_counter() - began
         chance = random.Random(history)
         with ExitStack() as stack:

@@ -43,6 +43,25 @@ def test_a_version_tells_what_it_is(tmp_path: Path) -> None:
     assert found.tables == {"places", "place_groups", "cases_month", "cases_day"}
 
 
+def test_a_field_that_no_row_has_is_left_out_of_the_base_and_read_as_null(tmp_path: Path) -> None:
+    site = tiny_site(tmp_path)
+    with tiny_store(site) as store:
+        load(store, CASE_HEADER + "c1 | G1 | 01-03 | 01-10 | | 01-03\nc2 | G2 | 01-04 | | | 01-04")
+        store.publish()
+        assert layout.read_manifest(site, "v000001").records["cases"].absent == ("closed",)
+        assert current(site).rows("select id, due is null, closed from cases order by id") == [
+            ("c1", False, None),
+            ("c2", True, None),
+        ]
+        load(store, CASE_HEADER + "c2 | G2 | 01-04 | | 01-05 | 01-05")
+        store.publish()
+        both = [("c1", 0), ("c2", 1)]
+        assert current(site).rows("select id, count(closed) from cases group by id order by id") == both
+        store.fold()
+        assert layout.read_manifest(site, "v000003").records["cases"].absent == ()
+        assert current(site).rows("select id, count(closed) from cases group by id order by id") == both
+
+
 def test_the_same_version_is_opened_once(tmp_path: Path) -> None:
     site = tiny_site(tmp_path)
     with tiny_store(site) as store:

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from warehouse.dataset import DUCK_TYPES, Dataset
-from warehouse.layout import columns, quoted
+from warehouse.layout import Records, columns, quoted
 from warehouse.mistake import Mistake
 
 _OWN = {"_hash": "uinteger", "_batch": "bigint", "_row": "bigint"}
@@ -140,31 +141,28 @@ class Images:
         new, changed = self._exchange("judged", batch)
         return Taken(new, changed, 0)
 
-    def refill(self, files: Sequence[str], batch: int) -> int:
-        """Take the records of a published version as images of batch `batch` into empty tables; how many.
-
-        `files`: its Parquet files, the base first; of a key in several the greatest `_batch` counts.
-        """
-        later = (
-            "read_parquet($files)"
-            if len(files) > 1
-            else f"(select *, false as _deleted from {self._rec} limit 0)"
+    def refill(self, warehouse: Path, records: Records, batch: int) -> int:
+        """Take the records of a published version as images of batch `batch` into empty tables; how many."""
+        files = [str(warehouse / name) for name in records.deltas]
+        deltas = (
+            "read_parquet($files)" if files else f"(select *, false as _deleted from {self._rec} limit 0)"
         )
         self._run(
-            f"create or replace temp table later as select {self._names}, _deleted from {later}"
+            f"create or replace temp table later as select {self._names}, _deleted from {deltas}"
             f" qualify row_number() over (partition by {self._key} order by _batch desc) = 1",
-            {"files": list(files[1:])} if len(files) > 1 else {},
+            {"files": files} if files else {},
         )
-        for table, rows in (
-            (self._rec, f"(from read_parquet($base) anti join later using ({self._key}))"),
-            (self._rec, "(from later where not _deleted)"),
-            (self._gone, "(from later where _deleted)"),
+        base = f"select {records.of_base(self._dataset)} from read_parquet($base)"
+        of_base = {"base": str(warehouse / records.base)}
+        for table, rows, bound in (
+            (self._rec, f"({base}) anti join later using ({self._key})", of_base),
+            (self._rec, "later where not _deleted", {}),
+            (self._gone, "later where _deleted", {}),
         ):
-            bound: dict[str, Any] = {"batch": batch} | ({"base": files[0]} if "$base" in rows else {})
             self._run(
                 f"insert into {table} ({self._names}, _hash, _batch, _row)"
                 f" select {self._names}, {hash_of(self._key)}, $batch, 0 from {rows}",
-                bound,
+                {"batch": batch} | bound,
             )
         return int(self._value(f"select count(*) from {self._rec}", {}))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from warehouse.dataset import Dataset
+from warehouse.dataset import DUCK_TYPES, Dataset
 from warehouse.mistake import Mistake
 from warehouse.site import Params, Site
 from warehouse.text import Text
@@ -64,7 +64,8 @@ class Records(BaseModel):
     """The Parquet files of one dataset in one version, relative to the warehouse folder.
 
     `base` holds the current rows up to batch `base_batch`; each of `deltas` the rows (and tombstones) of
-    later batches. Of a key in several files the row with the greatest `_batch` counts.
+    later batches. Of a key in several files the row with the greatest `_batch` counts. `absent`: the fields the
+    base leaves out, being null in all its rows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,6 +73,7 @@ class Records(BaseModel):
     base: str
     base_batch: int
     base_rows: int
+    absent: tuple[str, ...] = ()
     deltas: tuple[str, ...] = ()
     delta_rows: int = 0
     batch: int
@@ -79,6 +81,13 @@ class Records(BaseModel):
     @property
     def files(self) -> tuple[str, ...]:
         return (self.base, *self.deltas)
+
+    def of_base(self, dataset: Dataset) -> str:
+        """The dataset's fields as the columns of a SELECT from the base."""
+        return ", ".join(
+            f"null::{DUCK_TYPES[f.type]} as {quoted(f.name)}" if f.name in self.absent else quoted(f.name)
+            for f in dataset.fields
+        )
 
 
 class Manifest(BaseModel):

@@ -107,6 +107,9 @@ class Publisher:
             records = self._write_records(version, previous, fold)
             anew = fold or previous is None or cutoff < previous.cutoff
             self._write_marts(version, None if anew else previous, stamps, cutoff)
+            if fold:
+                # Now there is time for it: the next publish has a batch to show.
+                self._look_ahead(version, cutoff)
             new_files = {str(layout.marts(self.site, version).relative_to(self.site.warehouse))}
             new_files |= {name for r in records.values() for name in r.files}
             manifest = Manifest.model_validate(
@@ -272,6 +275,16 @@ class Publisher:
                 {"cutoff": cutoff},
             )
 
+    def _look_ahead(self, version: str, cutoff: datetime) -> None:
+        """Note for every mart what had not ripened at `cutoff`, by the records as they are now."""
+        for mart in self._marts:
+            self.connection.execute(
+                f"create or replace temp table {_ahead(mart)} as"
+                f" from ({effects(mart, self._relation(mart))}) where ripe_at > $cutoff",
+                {"cutoff": cutoff},
+            )
+            self._ahead_of[mart.name] = version
+
     def _move_mart(self, mart: MartTable, previous: Manifest, cutoff: datetime, changed: bool) -> None:
         """Move the mart's tables in `pub` from the last version to `cutoff`; cells not touched stay.
 
@@ -279,7 +292,7 @@ class Publisher:
         """
         run = self.connection.execute
         since: dict[str, object] = {"since": previous.cutoff}
-        ahead = quoted(f"ahead_{mart.name}")
+        ahead = _ahead(mart)
         names = columns(name for name, _ in mart.columns)
         negative = ", ".join(f"-{quoted(name)} as {quoted(name)}" for name, _ in mart.columns)
         if changed:
@@ -353,7 +366,7 @@ class Publisher:
                 if not fold and before.delta_rows <= max(50_000, before.base_rows // 4):
                     merge = len(before.deltas) >= DELTAS
                     since = before.base_batch if merge else before.batch
-                    path, rows = self._write_rows(version, dataset, since)
+                    path, rows = self._write_delta(version, dataset, since)
                     out[name] = before.model_copy(
                         update={
                             "deltas": (path,) if merge else (*before.deltas, path),
@@ -362,31 +375,53 @@ class Publisher:
                         }
                     )
                     continue
-            path, rows = self._write_rows(version, dataset, None)
-            out[name] = Records(base=path, base_batch=batch, base_rows=rows, batch=batch)
+            out[name] = self._write_base(version, dataset, batch)
         return out
 
-    def _write_rows(self, version: str, dataset: Dataset, since: int | None) -> tuple[str, int]:
-        """Write a dataset's current rows, or the rows and tombstones later than batch `since`, to one Parquet
-        file; its path below the warehouse folder, and its rows."""
-        kind = "base" if since is None else "delta"
+    def _write_base(self, version: str, dataset: Dataset, batch: int) -> Records:
+        """Write a dataset's current rows, without the fields that no row has: of our datasets' many fields a
+        site's sources deliver some, and a sort carries every column along."""
+        table = quoted(f"rec_{dataset.name}")
+        names = [f.name for f in dataset.fields]
+        held = (
+            self.connection.execute(
+                f"select {', '.join(f'count({quoted(name)})' for name in names)} from {table}"
+            ).fetchone()
+            or ()
+        )
+        absent = tuple(n for n, rows in zip(names, held, strict=True) if not rows and n != dataset.key)
+        here = columns(name for name in names if name not in absent)
+        path, rows = self._write_rows(
+            version, dataset, "base", f"select {here}, _batch, false as _deleted from {table}", {}, absent
+        )
+        return Records(base=path, base_batch=batch, base_rows=rows, absent=absent, batch=batch)
+
+    def _write_delta(self, version: str, dataset: Dataset, since: int) -> tuple[str, int]:
+        """Write a dataset's rows and tombstones later than batch `since`; the file, and its rows."""
+        names = columns(f.name for f in dataset.fields)
+        rows = " union all ".join(
+            f"select {names}, _batch, {deleted} as _deleted from {quoted(table + dataset.name)} where _batch > $since"
+            for table, deleted in (("rec_", "false"), ("gone_", "true"))
+        )
+        return self._write_rows(version, dataset, "delta", rows, {"since": since})
+
+    def _write_rows(
+        self,
+        version: str,
+        dataset: Dataset,
+        kind: str,
+        rows: str,
+        bound: Mapping[str, object],
+        absent: Sequence[str] = (),
+    ) -> tuple[str, int]:
+        """Write a SELECT to one Parquet file, by place and time; its path below the warehouse folder, its rows."""
         path = self.site.warehouse / "records" / dataset.name / f"{version}-{kind}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        names = columns(f.name for f in dataset.fields)
-        by = [name for name in (dataset.place, dataset.born, dataset.key) if name is not None]
-        rows = f"select {names}, _batch, false as _deleted from {quoted('rec_' + dataset.name)}"
-        bound: dict[str, object] = {"path": str(path)}
-        if since is not None:
-            bound["since"] = since
-            rows += (
-                " where _batch > $since union all"
-                f" select {names}, _batch, true from {quoted('gone_' + dataset.name)}"
-                " where _batch > $since"
-            )
+        by = [name for name in (dataset.place, dataset.born) if name is not None and name not in absent]
         (count,) = self.connection.execute(
-            f"copy (select * from ({rows}) order by {columns(by)}) to $path"
+            f"copy (select * from ({rows}) order by {columns(by or [dataset.key])}) to $path"
             " (format parquet, parquet_version v2, compression zstd, row_group_size 20480)",
-            bound,
+            {"path": str(path), **bound},
         ).fetchone() or (0,)
         return str(path.relative_to(self.site.warehouse)), int(count)
 
@@ -523,6 +558,10 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         with suppress(duckdb.Error):
             connection.rollback()
         raise
+
+
+def _ahead(mart: MartTable) -> str:
+    return quoted(f"ahead_{mart.name}")
 
 
 def _shape(dataset: Dataset) -> tuple[tuple[str, str], ...]:

@@ -670,9 +670,9 @@ class Store:
             for dataset in manifest.datasets:
                 self._make(dataset)
                 batch = next(n for n, source in enumerate(totals, 1) if source.dataset == dataset.name)
-                records = manifest.records[dataset.name]
-                files = [str(self.site.warehouse / name) for name in records.files]
-                rows[dataset.name] = Images(self.connection, dataset).refill(files, batch)
+                rows[dataset.name] = Images(self.connection, dataset).refill(
+                    self.site.warehouse, manifest.records[dataset.name], batch
+                )
                 if dataset.name == "places":
                     run(_PLACES)
             for number, source in enumerate(totals, 1):

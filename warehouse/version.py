@@ -174,7 +174,7 @@ def _relations(warehouse: Path, dataset: Dataset, records: Records) -> tuple[str
     name, key = quoted(dataset.name), quoted(dataset.key)
     base = f"read_parquet({_literal(str(warehouse / records.base))})"
     if not records.deltas:
-        return (f"create view {name} as select {names} from {base}",)
+        return (f"create view {name} as select {records.of_base(dataset)} from {base}",)
     files = ", ".join(_literal(str(warehouse / file)) for file in records.deltas)
     later = (
         f"create table later.{name} as select {names}, _batch, _deleted from read_parquet([{files}])"
@@ -182,7 +182,7 @@ def _relations(warehouse: Path, dataset: Dataset, records: Records) -> tuple[str
     )
     view = (
         f"create view {name} as"
-        f" select {names} from {base} b"
+        f" select {records.of_base(dataset)} from {base} b"
         f" anti join later.{name} l on l.{key} = b.{key}"
         f" union all select {names} from later.{name} where not _deleted"
     )
