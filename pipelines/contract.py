@@ -68,6 +68,7 @@ def word(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip().lower()
 
 
+@lru_cache(maxsize=1 << 14)
 def heading(text: str) -> str:
     """A column heading as it is compared: as `word`, without inner spaces or the star of a required field."""
     return "".join(unicodedata.normalize("NFKC", text).replace("\ufeff", "").split()).strip("*").lower()
