@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import replace
 from datetime import date, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
 from dashboard.view import periods, view_of
-from nerve import contract, loading, quarantine, service, upkeep
-from pipelines.run import loader_lines
+from nerve.terminal import DEFAULT_SITE, JsonOption, SiteOption, console, print_json
 from warehouse.catalogue import catalogue
 from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
@@ -27,25 +27,50 @@ from warehouse.text import Lang
 from warehouse.version import current
 from warehouse.viewer import Viewer
 
+ELSEWHERE = {
+    "load": "nerve.loading:load",
+    "run": "nerve.loading:run",
+    "pull": "nerve.loading:pull",
+    "quarantine": "nerve.quarantine:app",
+    "batches": "nerve.upkeep:batches",
+    "rollback": "nerve.upkeep:rollback",
+    "contract": "nerve.contract:app",
+    "backup": "nerve.upkeep:backup",
+    "restore": "nerve.upkeep:restore",
+    "doctor": "nerve.upkeep:doctor",
+    "service": "nerve.service:service",
+}
+"""Commands of other modules, each with where it is."""
+
+
+class Commands(TyperGroup):
+    """Our commands, those of ELSEWHERE loaded when asked for: what reads files takes longer to load than a
+    brief to print."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *ELSEWHERE]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = ELSEWHERE[cmd_name].partition(":")
+        found = getattr(import_module(module), attribute)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False)
+            alone.command(cmd_name)(found)
+            return get_command(alone)
+        group = get_group(found)
+        group.name = cmd_name
+        return group
+
+
 app = typer.Typer(
+    cls=Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Nerve Center 治理中枢: load the offices' files, serve the wall and the pages, print the brief.",
 )
-app.add_typer(contract.app, name="contract")
-app.add_typer(quarantine.app, name="quarantine")
-for command in (
-    loading.load, loading.run, loading.pull, upkeep.batches, upkeep.rollback, upkeep.backup, upkeep.restore,
-    upkeep.doctor, service.service,
-):  # fmt: skip
-    app.command()(command)
-SiteOption = Annotated[
-    Path,
-    typer.Option("--site", envvar="NERVE_SITE", help="The folder that holds one deployment's site.toml."),
-]
-DEFAULT_SITE = Path("demo-site")
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
@@ -120,7 +145,7 @@ def status(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None
         for s in version.sources
     ]
     if as_json:
-        _json({"version": version.id, "cutoff": version.cutoff.isoformat(), "sources": sources})
+        print_json({"version": version.id, "cutoff": version.cutoff.isoformat(), "sources": sources})
         return
     table = Table(title=f"{found.name.en} · {version.id} · as of {version.cutoff:%Y-%m-%d %H:%M:%S}")
     for heading in ("source", "files", "read", "kept", "quarantined", "refused", "last load", "age (s)"):
@@ -134,7 +159,9 @@ def status(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None
                 )
             )
         )  # fmt: skip
-    _console().print(table)
+    console().print(table)
+    from pipelines.run import loader_lines
+
     for line in loader_lines(found):
         print(line)
 
@@ -185,14 +212,14 @@ def value(
             row["key"] = cell.key
         rows.append(row)
     if as_json:
-        _json(rows)
+        print_json(rows)
         return
     table = Table(title=catalogue().get(measure).label.en)
     for heading in rows[0] if rows else ():
         table.add_column(heading)
     for row in rows:
         table.add_row(*("–" if item is None else str(item) for item in row.values()))
-    _console().print(table)
+    console().print(table)
 
 
 @app.command()
@@ -307,7 +334,7 @@ def diff(
             {"id": e.id, "version": e.version, "from": e.start, "to": e.end, "scope": e.scope}
             for e in (first, second)
         ]
-        _json({"reports": heads, "figures": rows})
+        print_json({"reports": heads, "figures": rows})
         return
     table = Table(
         title=f"{first.id} {first.start}/{first.end} {first.version} → {second.id} {second.start}/{second.end} {second.version}"
@@ -316,7 +343,7 @@ def diff(
         table.add_column(heading, justify="right" if heading in ("then", "now") else "left")
     for row in rows:
         table.add_row(*(row[heading] for heading in ("label", "then", "now", "why")))
-    _console().print(table)
+    console().print(table)
 
 
 def _period(cutoff: datetime, start: str | None, end: str | None) -> Period:
@@ -340,16 +367,6 @@ def _time(option: str, value: str | None) -> datetime | None:
         return datetime.fromisoformat(value)
     except ValueError as error:
         raise Mistake(option, f"'{value}' is not a time", "write it as 2026-01-31T18:00") from error
-
-
-def _console() -> Console:
-    """A terminal's own width; wide where the output is piped, so that nothing is cut."""
-    return Console(width=None if sys.stdout.isatty() else 200)
-
-
-def _json(value: object) -> None:
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=1)
-    sys.stdout.write(os.linesep)
 
 
 if __name__ == "__main__":

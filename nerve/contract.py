@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from nerve.terminal import console, print_json
 from pipelines.contract import Contract
 from pipelines.draft import draft as draft_contract
 from pipelines.proof import Proof, as_json, contract_at, prove
@@ -44,8 +42,7 @@ def check(
     proof = prove(known, sample, found) if sample is not None else None
     if as_json_:
         said = as_json(proof) if proof else _contract_json(known)
-        json.dump(said, sys.stdout, ensure_ascii=False, indent=1)
-        sys.stdout.write(os.linesep)
+        print_json(said)
     elif proof is None:
         print(_summary(known))
     else:
@@ -106,7 +103,6 @@ def _contract_json(contract: Contract) -> dict[str, object]:
 
 
 def _print_proof(proof: Proof) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 160)
     print(_summary(proof.contract))
     if proof.refused is not None:
         print(f"{proof.sample}: refused whole: {proof.refused.en} · {proof.refused.zh}")
@@ -123,12 +119,12 @@ def _print_proof(proof: Proof) -> None:
                 table.add_row(
                     one.reason, f"{one.rows:,}", ", ".join(map(str, one.lines)), " · ".join(one.words)
                 )
-            console.print(table)
+            console().print(table)
     if proof.words:
         table = Table("field", "word", "rows", title="Words no choice knows", title_justify="left")
         for unknown in proof.words:
             table.add_row(unknown.field, unknown.word, f"{unknown.rows:,}")
-        console.print(table)
+        console().print(table)
     for label, names in (
         ("fields without a column", proof.missing),
         ("headings not in the contract, not loaded", proof.unknown),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,17 +18,12 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from nerve.terminal import DEFAULT_SITE, SiteOption
 from pipelines.load import Loaded, total
 from pipelines.run import load as load_inbox
 from pipelines.run import pull_once
 from pipelines.run import run as run_loader
 from warehouse.site import load_site
-
-SiteOption = Annotated[
-    Path,
-    typer.Option("--site", envvar="NERVE_SITE", help="The folder that holds one deployment's site.toml."),
-]
-DEFAULT_SITE = Path("demo-site")
 
 
 def load(site: SiteOption = DEFAULT_SITE) -> None:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from dashboard.pages.data import REASONS
-from nerve.upkeep import JsonOption, LangOption, SiteOption, language, opened
+from dashboard.reasons import in_words
+from nerve.terminal import DEFAULT_SITE, JsonOption, LangOption, SiteOption, console, print_json
+from nerve.upkeep import language, opened
 from pipelines.quarantine import export as write_export
 from pipelines.quarantine import read_mended
 from pipelines.quarantine import retry as try_again
 from pipelines.run import logger
 from pipelines.sealing import is_sealed
-from warehouse.dataset import Dataset
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import load_site
 from warehouse.store import QuarantinedRow, Store
-from warehouse.text import Lang, Text
+from warehouse.text import Lang
 
 app = typer.Typer(no_args_is_help=True, help="Rows that were not kept: list, export, mend, try again.")
 
@@ -38,7 +36,7 @@ ReasonOption = Annotated[
 
 @app.command("list")
 def list_rows(
-    site: SiteOption = Path("demo-site"),
+    site: SiteOption = DEFAULT_SITE,
     source: SourceOption = None,
     batch: BatchOption = None,
     reason: ReasonOption = None,
@@ -53,7 +51,7 @@ def list_rows(
         words = _Words(store, language(found, lang))
     counts = Counter((row.source, row.batch, row.file, one) for row in rows for one in row.reasons)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "rows": len(rows),
                 "summary": [
@@ -79,7 +77,6 @@ def list_rows(
     if not rows:
         print("没有被隔离的行。" if zh else "No row is in quarantine.")
         return
-    console = Console(width=None if sys.stdout.isatty() else 200)
     summary = Table(title=f"隔离：{len(rows):,} 行" if zh else f"Quarantine: {len(rows):,} rows")
     for name in (
         ("来源", "批次", "文件", "原因", "行数") if zh else ("source", "batch", "file", "reason", "rows")
@@ -87,19 +84,19 @@ def list_rows(
         summary.add_column(name, justify="right" if name in ("行数", "rows", "批次", "batch") else "left")
     for (name, number, file, one), count in sorted(counts.items()):
         summary.add_row(name, str(number), file, f"{words.of(name, one)} ({one})", f"{count:,}")
-    console.print(summary)
+    console().print(summary)
     table = Table(title=f"前 {min(limit, len(rows))} 行" if zh else f"First {min(limit, len(rows))} rows")
     for name in ("批次", "文件", "序号", "行", "原因") if zh else ("batch", "file", "row", "line", "reasons"):
         table.add_column(name)
     for row in rows[:limit]:
         table.add_row(str(row.batch), row.file, str(row.row), str(row.line), words.all_of(row))
-    console.print(table)
+    console().print(table)
 
 
 @app.command("export")
 def export_rows(
     out: Annotated[Path, typer.Option(help="The .csv or .xlsx to write; one file per source.")],
-    site: SiteOption = Path("demo-site"),
+    site: SiteOption = DEFAULT_SITE,
     source: SourceOption = None,
     batch: BatchOption = None,
     reason: ReasonOption = None,
@@ -143,7 +140,7 @@ def export_rows(
 
 @app.command("retry")
 def retry_rows(
-    site: SiteOption = Path("demo-site"),
+    site: SiteOption = DEFAULT_SITE,
     source: SourceOption = None,
     batch: BatchOption = None,
     mended: Annotated[
@@ -162,7 +159,7 @@ def retry_rows(
         version = store.publish() if any(one.retry is not None for one in done) else None
     gone = 0 if given is None else len(given.rows.keys() - before)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "version": version,
                 "not_in_quarantine": gone,
@@ -206,9 +203,6 @@ def _rows(
     return store.quarantined(source=source, batch=batch, reason=reason)
 
 
-_ENDED = Text(zh="区划当日已撤销，其后为", en="place not valid on that day, followed by")
-
-
 class _Words:
     """Reasons in words, with the labels of the datasets as they were loaded."""
 
@@ -219,20 +213,7 @@ class _Words:
 
     def of(self, source: str, reason: str) -> str:
         """A reason such as `type:closed_at` in words."""
-        rule, name, detail = (*reason.split(":", 2), "", "")[:3]
-        dataset: Dataset | None = self._of.get(source)
-        words = REASONS.get(rule, _ENDED if rule == "ended" else None)
-        if words is None:
-            text = None if dataset is None else dataset.rules.get(reason)
-            return text[self.lang] if text else reason
-        fields = () if dataset is None else dataset.fields
-        label = next((field.label[self.lang] for field in fields if field.name == name), name)
-        colon = "：" if self.lang == "zh" else ": "
-        return colon.join(filter(None, (label, words[self.lang]))) + (f" {detail}" if detail else "")
+        return in_words(self._of.get(source), reason, self.lang)
 
     def all_of(self, row: QuarantinedRow) -> str:
         return ("；" if self.lang == "zh" else "; ").join(self.of(row.source, one) for one in row.reasons)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=1))

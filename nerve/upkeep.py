@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields
@@ -12,12 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from nerve.backup import unpack, write_backup
 from nerve.doctor import Finding, examine, needs_rebuild
 from nerve.doctor import repair as mend
+from nerve.terminal import DEFAULT_SITE, JsonOption, LangOption, SiteOption, console, print_json
 from pipelines.run import logger, only_loader
 from warehouse import layout
 from warehouse.mistake import Mistake, nearest
@@ -25,14 +23,7 @@ from warehouse.site import Site, load_site
 from warehouse.store import BatchAccount, Store, rebuild
 from warehouse.text import Lang
 
-SiteOption = Annotated[
-    Path,
-    typer.Option("--site", envvar="NERVE_SITE", help="The folder that holds one deployment's site.toml."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-LangOption = Annotated[str | None, typer.Option("--lang", help="zh or en (default: the site's first).")]
-DEFAULT_SITE = Path("demo-site")
 
 
 @contextmanager
@@ -75,7 +66,7 @@ def batches(
     with opened(found) as store:
         accounts = store.batches(source=source, last=last)
     if as_json:
-        _print_json([_plain(account) for account in accounts])
+        print_json([_plain(account) for account in accounts])
         return
     table = Table(title=f"{found.name.en} · batches")
     right = {"batch", "read", "kept", "quarantined", "new", "changed", "stale"}
@@ -103,7 +94,7 @@ def batches(
             f"{one.committed_at:%Y-%m-%d %H:%M:%S}",
             _fate(one),
         )
-    _console().print(table)
+    console().print(table)
 
 
 def rollback(
@@ -139,7 +130,7 @@ def rollback(
     with logger(found) as log:
         log.warning("rolled back", batch=batch, by_batch=undone.batch, version=version)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "batch": _plain(account), "undone_by": undone.batch, "retries": retries, "new": undone.new,
                 "changed": undone.changed, "version": version,
@@ -186,7 +177,7 @@ def backup(
                 ) from mistake
             raise
     if as_json:
-        _print_json(asdict(done) | {"archive": str(out), "archive_bytes": out.stat().st_size})
+        print_json(asdict(done) | {"archive": str(out), "archive_bytes": out.stat().st_size})
         return
     print(
         f"{out}: {done.files} files, {done.bytes:,} bytes packed into {out.stat().st_size:,}, version {done.version}"
@@ -213,7 +204,7 @@ def restore(
             _rebuild(found)
     findings = examine(site)
     if as_json:
-        _print_json(
+        print_json(
             asdict(about) | {"site_folder": str(site), "findings": [_finding(one) for one in findings]}
         )
     else:
@@ -243,7 +234,7 @@ def doctor(
             mended = [text[chosen] for text in mend(found, _rebuild if anew else None)]
         findings = examine(site)
     if as_json:
-        _print_json({"mended": mended, "findings": [_finding(one) for one in findings]})
+        print_json({"mended": mended, "findings": [_finding(one) for one in findings]})
     else:
         try:
             chosen = language(load_site(site), lang)
@@ -307,11 +298,3 @@ def _plain(account: BatchAccount) -> dict[str, Any]:
         name: value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
         for name, value in found.items()
     }
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 200)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=1, default=dict))

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -68,7 +68,6 @@ def word(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip().lower()
 
 
-@lru_cache(maxsize=1 << 14)
 def heading(text: str) -> str:
     """A column heading as it is compared: as `word`, without inner spaces or the star of a required field."""
     return "".join(unicodedata.normalize("NFKC", text).replace("\ufeff", "").split()).strip("*").lower()
@@ -246,6 +245,20 @@ class Contract:
     rules: tuple[Rule, ...]
     database: Database | None = None
     deleted: Deleted | None = None
+
+    @cached_property
+    def wanted(self) -> Mapping[str, tuple[str, ...]]:
+        """Field → the headings it may come from, as `heading` compares them, each once."""
+        return {
+            name: tuple(dict.fromkeys(heading(text) for text in rule.headings))
+            for name, rule in self.fields.items()
+        }
+
+    @cached_property
+    def blocked(self) -> frozenset[str]:
+        """Headings that are never loaded, as `heading` compares them."""
+        dropped = (self.wanted[name] for name, rule in self.fields.items() if rule.privacy == "drop")
+        return frozenset(map(heading, self.drop)).union(*dropped)
 
 
 @dataclass(frozen=True)

@@ -4,25 +4,9 @@ from __future__ import annotations
 
 from dashboard.blocks import Block, Column, Note, Row, Table
 from dashboard.freshness import age_text, freshness
+from dashboard.reasons import in_words
 from dashboard.view import Page, View
 from warehouse.text import Text
-
-REASONS: dict[str, Text] = {
-    "required": Text(zh="必填项为空", en="required field empty"),
-    "type": Text(zh="格式不正确", en="not of the right type"),
-    "pattern": Text(zh="编号不合规则", en="does not match the pattern"),
-    "choice": Text(zh="取值不在字典内", en="value not in the list"),
-    "refers": Text(zh="区划代码不存在", en="place not known"),
-    "min": Text(zh="小于下限", en="below the minimum"),
-    "max": Text(zh="大于上限", en="above the maximum"),
-    "json": Text(zh="不是有效的 JSON 记录", en="not a JSON record"),
-    "columns": Text(zh="列数不符", en="wrong number of columns"),
-    "ended": Text(zh="该日已撤并的区划", en="a place no longer valid that day"),
-    "unique": Text(zh="与文件内另一条重复", en="held by another record of the file"),
-    "formula": Text(zh="公式未计算出结果", en="a formula without its result"),
-    "digits": Text(zh="长编号以数字保存，已丢位", en="a long number that lost its last digits"),
-    "error": Text(zh="单元格为错误值", en="a cell holds an error value"),
-}
 
 
 def build(view: View) -> tuple[Block, ...]:
@@ -83,7 +67,7 @@ def build(view: View) -> tuple[Block, ...]:
                 Column(view.text("行数", "Rows"), "right"),
             ),
             rows=tuple(
-                Row((label, reason_text(view, name, reason), f"{count:,}"))
+                Row((label, _in_words(view, name, reason), f"{count:,}"))
                 for label, name, reason, count in (
                     (s.label[view.lang], s.dataset, reason, count)
                     for s in sources
@@ -134,7 +118,7 @@ def _warnings(view: View) -> tuple[Table, ...]:
                 Column(view.text("行数", "Rows"), "right"),
             ),
             rows=tuple(
-                Row((s.label[view.lang], reason_text(view, s.dataset, reason), f"{rows:,}"))
+                Row((s.label[view.lang], _in_words(view, s.dataset, reason), f"{rows:,}"))
                 for s, reason, rows in sorted(warned, key=lambda w: (w[0].name, -w[2], w[1]))
             ),
             total=len(warned),
@@ -142,25 +126,14 @@ def _warnings(view: View) -> tuple[Table, ...]:
     )
 
 
+def _in_words(view: View, dataset: str, reason: str) -> str:
+    return in_words(view.version.datasets.get(dataset), reason, view.lang)
+
+
 def _in_language(view: View, reason: str) -> str:
     """The loader writes a refusal as "中文 | English"."""
     zh, _, en = reason.partition(" | ")
     return zh if view.lang == "zh" or not en else en
-
-
-def reason_text(view: View, dataset: str, reason: str) -> str:
-    """A reason code such as `type:closed_at` in words, with the field's own label."""
-    rule, _, rest = reason.partition(":")
-    name, _, successor = rest.partition(":")
-    known = view.version.datasets.get(dataset)
-    label = next((f.label[view.lang] for f in known.fields if f.name == name), name) if known else name
-    if rule in REASONS:
-        words = REASONS[rule][view.lang]
-        if successor:
-            words += view.text(f"（今为 {successor}）", f" (now {successor})")
-        return label + view.text("：", ": ") + words if label else words
-    text = known.rules.get(reason) if known else None
-    return text[view.lang] if text else reason
 
 
 PAGE = Page("data", Text(zh="数据", en="Data"), "database", build, live=True)

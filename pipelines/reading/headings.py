@@ -54,17 +54,16 @@ def layout_of(cells: Sequence[str], contract: Contract, merge: bool = False) -> 
     for position, name in enumerate(names):
         if name:
             positions.setdefault(name, position)
-    blocked = {heading(text) for text in contract.drop}
+    blocked = contract.blocked
     aliases: set[str] = set()
     private: set[str] = set()
     sources: dict[str, tuple[str, ...]] = {}
     for name, rule in contract.fields.items():
-        wanted = [heading(text) for text in rule.headings]
         if rule.privacy == "drop":
-            blocked.update(wanted)
             continue
+        wanted = contract.wanted[name]
         aliases.update(wanted)
-        present = [text for text in dict.fromkeys(wanted) if text in positions and text not in blocked]
+        present = [text for text in wanted if text in positions and text not in blocked]
         if present:
             sources[name] = tuple(present if rule.coalesce or merge else present[:1])
         if rule.privacy == "pseudonym":

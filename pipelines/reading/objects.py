@@ -96,10 +96,7 @@ class _Records:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
-        blocked = {heading(text) for text in contract.drop}
-        for rule in contract.fields.values():
-            blocked |= {heading(text) for text in rule.headings} if rule.privacy == "drop" else set()
-        self.wanted = {heading(text) for rule in contract.fields.values() for text in rule.headings} - blocked
+        self.wanted = frozenset[str]().union(*contract.wanted.values()) - contract.blocked
         self.keys: dict[str, str] = {}
         self.lines: list[int] = []
         self.faults: dict[int, tuple[str, str]] = {}
