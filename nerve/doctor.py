@@ -424,28 +424,14 @@ def newest_whole(site: Site) -> str | None:
 
 
 def leftovers(site: Site) -> tuple[Path, ...]:
-    """What a killed process left: folders of no version, record files of none, half-written files, temp files.
-
-    Empty when a version's manifest cannot be read: what it needs is then not known.
-    """
-    found = [
-        site.warehouse / "versions" / v
-        for v in layout.version_ids(site)
-        if not layout.manifest(site, v).exists()
-    ]
-    found += [path for path in (site.warehouse / "CURRENT.new", site.log / "heartbeat.new") if path.is_file()]
-    found += sorted(site.temp.glob("duckdb_temp_*"))
-    try:
-        used = {
-            name
-            for version in layout.version_ids(site)
-            if layout.manifest(site, version).exists()
-            for name in layout.read_manifest(site, version).files
-        }
-    except Mistake:
-        return tuple(found)
-    records = sorted((site.warehouse / "records").glob("*/*"))
-    return (*found, *(path for path in records if str(path.relative_to(site.warehouse)) not in used))
+    """What a killed process left: folders of no version, record files of none, half-written files, temp files."""
+    halves = (layout.fresh(layout.pointer(site)), site.log / "heartbeat.new")
+    return (
+        *(layout.versions(site) / version for version in layout.unfinished(site)),
+        *(path for path in halves if path.is_file()),
+        *sorted(site.temp.glob("duckdb_temp_*")),
+        *layout.unused_records(site),
+    )
 
 
 def _leftovers(site: Site) -> Iterator[Finding]:

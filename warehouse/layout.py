@@ -208,6 +208,25 @@ def newest_whole(site: Site) -> Manifest | None:
     return None
 
 
+def unfinished(site: Site) -> tuple[str, ...]:
+    """The ids of version folders without a manifest: what a killed publish or collect left."""
+    return tuple(version for version in version_ids(site) if not manifest(site, version).exists())
+
+
+def unused_records(site: Site) -> tuple[Path, ...]:
+    """Record files that no finished version needs; none when a manifest cannot be read, for what it needs is
+    then not known."""
+    used: set[str] = set()
+    for version in version_ids(site):
+        if manifest(site, version).exists():
+            try:
+                used.update(read_manifest(site, version).files)
+            except Mistake:
+                return ()
+    found = sorted((site.warehouse / "records").glob("*/*"))
+    return tuple(path for path in found if str(path.relative_to(site.warehouse)) not in used)
+
+
 class NewerSchema(Mistake):
     """A file written by a later program."""
 

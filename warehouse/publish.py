@@ -62,7 +62,6 @@ class Publisher:
         self._datasets: Mapping[str, Dataset] = {}
         self._marts: Sequence[MartTable] = ()
         self._last_batch: dict[str, int] = {}
-        self._files_of: dict[str, frozenset[str]] = {}
         self._ahead_of: dict[str, str] = {}
         self._previous = self._read_previous()
         self._sweep()
@@ -185,9 +184,8 @@ class Publisher:
         """Remove what a killed publish or collect left: versions without a manifest, files of no version, files
         about to be put."""
         layout.fresh(layout.pointer(self.site)).unlink(missing_ok=True)
-        for version in layout.version_ids(self.site):
-            if not layout.manifest(self.site, version).exists():
-                self._remove_version(version)
+        for version in layout.unfinished(self.site):
+            self._remove_version(version)
         self._remove_unused_records()
 
     def _about(self) -> dict[str, object]:
@@ -508,20 +506,10 @@ class Publisher:
         # The manifest goes first: without it a folder is a leftover, whenever this is cut short.
         layout.manifest(self.site, version).unlink(missing_ok=True)
         shutil.rmtree(layout.versions(self.site) / version, ignore_errors=True)
-        self._files_of.pop(version, None)
 
     def _remove_unused_records(self) -> None:
-        for version in layout.version_ids(self.site):
-            if version not in self._files_of:
-                try:
-                    self._files_of[version] = frozenset(layout.read_manifest(self.site, version).files)
-                except Mistake:
-                    # What it needs cannot be known: remove nothing.
-                    return
-        used = frozenset[str]().union(*self._files_of.values())
-        for path in (self.site.warehouse / "records").glob("*/*"):
-            if str(path.relative_to(self.site.warehouse)) not in used:
-                path.unlink()
+        for path in layout.unused_records(self.site):
+            path.unlink()
 
     def _last_batches(self) -> dict[str, int]:
         """dataset → the last batch that changed a record of it."""
