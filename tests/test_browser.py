@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pypdf import PdfReader
 from python_calamine import CalamineWorkbook
 
+from dashboard.pages import PAGES
 from nerve.server import command, environment
 from warehouse.site import Site, load_site
 from warehouse.version import current
@@ -221,10 +222,13 @@ def test_what_is_no_table_is_refused_and_the_wall_goes_on(live: Live, page: Page
 @pytest.mark.parametrize("size", [(1920, 1080), (1366, 768)])
 def test_no_page_is_wider_than_the_screen(live: Live, page: Page, lang: str, size: tuple[int, int]) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    for name in ("overview", "petitions", "meetings", "hotspots", "data"):
+    for name in (one.name for one in PAGES if not one.wall):
         page.goto(f"{live.url}/{name}?lang={lang}")
         expect(page.locator(".n-card").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, lang, size)
+    menu = page.locator(".n-bar-top nav")
+    expect(menu.get_by_role("link")).to_have_count(len(PAGES))
+    assert menu.evaluate("nav => nav.scrollWidth <= nav.clientWidth"), "a page of the menu is out of sight"
 
 
 @pytest.mark.parametrize(
