@@ -624,7 +624,7 @@ def _freshness(site: Site) -> Iterator[Finding]:
 
 
 def _refused(site: Site) -> Iterator[Finding]:
-    folder, days = site.folder / "refused", site.retention.archive_days
+    folder, days = site.folder / "refused", site.retention.refused_days
     if days is None or not folder.is_dir():
         return
     before = (datetime.now(UTC) - timedelta(days=days)).timestamp()
@@ -634,10 +634,13 @@ def _refused(site: Site) -> Iterator[Finding]:
             "refused",
             "warn",
             (
-                f"refused/ 有 {len(old)} 个文件比归档的保留期还旧",
-                f"{len(old)} files in refused/ are older than the archive's retention",
+                f"refused/ 有 {len(old)} 个文件已过保留期",
+                f"{len(old)} files in refused/ are older than refused_days allows",
             ),
-            ("补正后重新投放，或删去", "mend and drop them again, or remove them"),
+            (
+                "由 nerve run 每日清理；没有运行时请手工删去",
+                "nerve run removes them once a day; where it does not run, remove them",
+            ),
         )
 
 

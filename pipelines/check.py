@@ -35,8 +35,9 @@ _PARAMETER = re.compile(r"\$([a-z_0-9]+)")
 
 @dataclass(frozen=True)
 class Checked:
-    """Temporary relations. `good`: the dataset's fields, typed, `_row`, and `_deleted` where the contract
-    says which records are removals. `bad`: row, line, raw, reasons. `warned`: reason → rows kept all the same.
+    """Temporary relations. `good`: the fields that the file can fill and the dataset's key and times, typed,
+    `_row`, and `_deleted` where the contract says which records are removals. `bad`: row, line, raw, reasons.
+    `warned`: reason → rows kept all the same.
 
     They stand until the next check on the same connection.
     """
@@ -114,6 +115,25 @@ class _Check:
     bound: dict[str, Any] = field(default_factory=dict)
     clashes: bool = False
 
+    def __post_init__(self) -> None:
+        self.here = {name: rule for name, rule in self.contract.fields.items() if self.asked(name, rule)}
+        """The fields that this file can fill, or that something is asked of. A statement that spells out all
+        fields of a contract takes longer to plan than a day's file to judge."""
+
+    def asked(self, name: str, rule: FieldRule) -> bool:
+        contract, dataset = self.contract, self.contract.dataset
+        conditions = [one.check for one in contract.rules]
+        if contract.deleted is not None:
+            conditions.append(contract.deleted.when or str(contract.deleted.field))
+        return (
+            name in self.raw.columns
+            or rule.constant is not None
+            or rule.default is not None
+            or rule.required
+            or name in (dataset.key, dataset.born, dataset.updated)
+            or any(re.search(rf"\b{name}\b", text) for text in conditions)
+        )
+
     def run(self, sql: str, **more: Any) -> duckdb.DuckDBPyConnection:
         bound = {**self.bound, "now": self.now, "zone": self.zone, **more}
         asked = set(_PARAMETER.findall(sql))
@@ -158,7 +178,7 @@ class _Check:
 
     def said_rows(self, only: str = "") -> str:
         """Level 1: the raw rows, or those of a semi join, with `_x_<field>`."""
-        columns = [f"{self.said(name, rule)} as _x_{name}" for name, rule in self.contract.fields.items()]
+        columns = [f"{self.said(name, rule)} as _x_{name}" for name, rule in self.here.items()]
         return f"select _row, _line, _fault, {', '.join(columns)} from {self.raw.table} {only}"
 
     # -- words, classes and places
@@ -180,7 +200,7 @@ class _Check:
         )
         places: _Places | None = None
         dated: list[_Word] = []
-        for name, rule in self.contract.fields.items():
+        for name, rule in self.here.items():
             if not _looked_up(rule):
                 continue
             if rule.refers and places is None:
@@ -224,7 +244,7 @@ class _Check:
         """Level 2: fields as values beside `_x_<field>`, and what is known of their references."""
         columns: list[str] = []
         joins: list[str] = []
-        for name, rule in self.contract.fields.items():
+        for name, rule in self.here.items():
             type_ = DUCK_TYPES[rule.type]
             if _looked_up(rule):
                 joins.append(
@@ -255,12 +275,12 @@ class _Check:
             f"case when _w_{name}.blank is null then _x_{name} end as _x_{name}"
             if self.direct(name, rule)
             else f"_x_{name}"
-            for name, rule in self.contract.fields.items()
+            for name, rule in self.here.items()
         )
         inner = f"select _row, _line, _fault, {said}, {', '.join(columns)} from ({self.said_rows(only)}) {' '.join(joins)}"
         mapped = [
             f'cast({self.value(name, rule, f"_m_{name}")} as {DUCK_TYPES[rule.type]}) as "{name}"'
-            for name, rule in self.contract.fields.items()
+            for name, rule in self.here.items()
             if f" as _m_{name}" in inner
         ]
         if mapped:
@@ -284,7 +304,7 @@ class _Check:
         out: list[_Failure] = []
         born = self.contract.dataset.born
         day = "cast(now as date)" if born is None else f'coalesce(cast("{born}" as date), cast(now as date))'
-        for name, rule in self.contract.fields.items():
+        for name, rule in self.here.items():
             warns = rule.severity == "warn"
             column, said = f'"{name}"', f"_x_{name}"
             if rule.required:
@@ -375,13 +395,13 @@ class _Check:
         return self.run(f"select 1 from {_JUDGED} where _bad limit 1").fetchone() is not None
 
     def fields(self) -> str:
-        return ", ".join(f'"{name}"' for name in self.contract.fields)
+        return ", ".join(f'"{name}"' for name in self.here)
 
     def marked_times(self) -> frozenset[str]:
         """The times that some bad record writes in a way that only the slower reading understands."""
         times = [
             name
-            for name, rule in self.contract.fields.items()
+            for name, rule in self.here.items()
             if rule.type in ("date", "time") and (name in self.raw.columns or rule.default or rule.constant)
         ]
         if not times:
@@ -395,7 +415,7 @@ class _Check:
 
     def find_clashes(self) -> None:
         """TEMP incoming_clashes: rows whose `unique` field holds what an earlier row of another key holds."""
-        unique = [name for name, rule in self.contract.fields.items() if rule.unique]
+        unique = [name for name, rule in self.here.items() if rule.unique]
         self.clashes = bool(unique)
         if not unique:
             return
@@ -422,43 +442,43 @@ class _Check:
                 f"create or replace temp table {BAD} (row bigint, line bigint, raw varchar, reasons varchar[])"
             )
             return
-        columns = [f"c{number}" for number in range(len(self.raw.headings))]
-        headings = {
-            f"heading_{column}": text for column, text in zip(columns, self.raw.headings, strict=True)
-        }
-        cells = ", ".join(f"$heading_{column}, {self.kept_cell(column)}" for column in columns)
+        columns = ", ".join(f"c{number}" for number in range(len(self.raw.headings)))
         also = f" or _row in ({rejected})" if self.clashes else ""
         clash = f"select _row, list(reason order by reason) as found from {_CLASHES} where not warns group by _row"
         joined = f" left join ({clash}) using (_row)" if self.clashes else ""
         reasons = "list_concat(reasons, coalesce(found, []))" if self.clashes else "reasons"
+        # What a quarantined row keeps of its cells: one that failed stands perhaps where it does not belong, and
+        # may hold what its column never holds. Said of a list, for a contract has many columns.
         with masking(self.connection):
             self.run(
                 f"""
                 create or replace temp table {BAD} as
                 with judged as (
-                    select _row, _line, _raw, {reasons} as reasons, {", ".join(columns)},
+                    select _row, _line, _raw, {reasons} as reasons, [{columns}]::varchar[] as cells,
                     from ({self.reasons_of("not warns", _among("_bad" + also))})
-                    join (select _row, _raw, {", ".join(columns)} from {self.raw.table}) using (_row)
+                    join (select _row, _raw, {columns or "null"} from {self.raw.table}) using (_row)
                     {joined}
                 ),
                 named as (
                     select *, list_transform(reasons, lambda reason: split_part(reason, ':', 2)) as failed from judged
                 )
                 select _row as row, _line as line,
-                    coalesce(_raw, cast(json_object({cells}) as varchar)) as raw, reasons,
+                    coalesce(_raw, '{{' || array_to_string(list_transform(
+                        list_zip($headings::varchar[], cells, $feeds::varchar[][]), lambda cell:
+                        to_json(cell[1])::varchar || ':' || coalesce(to_json(
+                            case when list_has_any(cell[3], failed) and regexp_matches(cell[2], $suspect)
+                            then nerve_mask(cell[2]) else cell[2] end)::varchar, 'null')), ',') || '}}') as raw,
+                    reasons,
                 from named
                 order by row
                 """,
-                **headings,
+                headings=list(self.raw.headings),
+                feeds=[
+                    [name for name, fed in self.raw.columns.items() if f"c{number}" in fed]
+                    for number in range(len(self.raw.headings))
+                ],
                 suspect=SUSPECT,
             )
-
-    def kept_cell(self, column: str) -> str:
-        """What a quarantined row keeps of a cell: one that failed stands perhaps where it does not belong, and
-        may hold what its column never holds."""
-        feeds = [name for name, columns in self.raw.columns.items() if column in columns]
-        failed = " or ".join(f"list_contains(failed, '{name}')" for name in feeds) or "false"
-        return f"case when ({failed}) and regexp_matches({column}, $suspect) then nerve_mask({column}) else {column} end"
 
     def reasons_of(self, kind: str, only: str) -> str:
         """Of some rows: `_row`, `_line` and the list of `reasons` why they are rejected, or warned of."""
@@ -575,15 +595,15 @@ class _Places:
             is_ = dict(zip(spelled, row, strict=True))
             place = _Place(
                 is_["code"],
-                is_["valid_from"],
-                is_["valid_to"],
+                is_.get("valid_from"),
+                is_.get("valid_to"),
                 is_.get("successor"),
-                is_["name_zh"] or is_["name_en"],
+                is_.get("name_zh") or is_.get("name_en"),
             )
             by_code[place.code] = place
-            for name in {word(name) for name in (is_["name_zh"], is_["name_en"]) if name}:
+            for name in {word(name) for name in (is_.get("name_zh"), is_.get("name_en")) if name}:
                 by_name.setdefault(name, []).append(place)
-            if is_["source_code"]:
+            if is_.get("source_code"):
                 by_source.setdefault(word(is_["source_code"]), []).append(place)
         return cls(by_code, by_name, by_source)
 

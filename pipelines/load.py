@@ -313,7 +313,15 @@ class _Sweep:
             return self._refuse(arrival, sha256, refused)
         if self.log is not None and raw.unknown and arrival.extract is None:
             self.log.warning(
-                "headings not in the contract, not loaded", file=arrival.name, headings=list(raw.unknown)
+                "headings not in the contract, not loaded",
+                file=arrival.name,
+                headings=[mask(text) for text in raw.unknown],
+            )
+        if self.log is not None and raw.beside:
+            self.log.warning(
+                "sheets without the contract's headings, not loaded",
+                file=arrival.name,
+                sheets=list(raw.beside),
             )
         self.phase("checking", raw.read)
         checked = check(raw, contract, self.store.connection, self.site.now(), self.site.timezone)

@@ -29,12 +29,13 @@ _TURNED = re.compile(r".+-[0-9]{4}-[0-9]{2}-[0-9]{2}\.log")
 class Expired:
     """What one `expire` did away with.
 
-    `archived`: files of the archive; `purged`: quarantined rows that lost their raw text; `logs`: log files
+    `archived`: files of the archive; `refused`: of `refused/`; `purged`: quarantined rows that lost their raw text; `logs`: log files
     removed; `turned`: logs begun anew; `versions`: ids of published versions; `skipped`: what was left alone
     and why, a line each.
     """
 
     archived: int
+    refused: int
     purged: int
     logs: int
     turned: int
@@ -45,16 +46,17 @@ class Expired:
 def expire(site: Site, store: Store, now: datetime) -> Expired:
     """Do away with what `[retention]` no longer allows at `now` (the site's local time). Safe to repeat.
 
-    Only files inside the site's archive and log folders are touched, and no link is followed. An error with
+    Only files inside the site's archive, refused and log folders are touched, and no link is followed. An error with
     one file (no right to remove it) is a line of `skipped`, and hinders nothing else.
     """
     skipped: list[str] = []
     archived = _expire_archive(site, now, skipped)
+    refused = _expire_refused(site, now, skipped)
     purged = _purge(site, store, now)
     logs = _expire_logs(site, now, skipped)
     turned = _turn_logs(site, now, skipped)
     versions = store.collect(versions_of_reports(site), age=KEPT_FOR, last=site.retention.versions)
-    return Expired(archived, purged, logs, turned, versions, tuple(skipped))
+    return Expired(archived, refused, purged, logs, turned, versions, tuple(skipped))
 
 
 def versions_of_reports(site: Site) -> set[str]:
@@ -100,6 +102,17 @@ def _expire_archive(site: Site, now: datetime, skipped: list[str]) -> int:
     for month in sorted(site.archived.glob("*")) if removed else ():
         if month.is_dir() and not month.is_symlink() and not any(month.iterdir()):
             month.rmdir()
+    return removed
+
+
+def _expire_refused(site: Site, now: datetime, skipped: list[str]) -> int:
+    """Remove what was refused more than refused_days ago, each file with its reason."""
+    if site.retention.refused_days is None:
+        return 0
+    before = now - timedelta(days=site.retention.refused_days)
+    removed = 0
+    for path, name, folder, status in _files_below(site.folder / "refused", skipped):
+        removed += _local(site, status.st_ctime) < before and _remove(name, folder, path, skipped)
     return removed
 
 

@@ -29,22 +29,25 @@ MACROS = (
     # Without white space at the ends, the ideographic and the non-breaking one too; null where nothing is left.
     # Trimming is slow: most cells show by their first and last character that they need none.
     f"""create or replace temp macro bare(x) as case
+            when x = '' then null
             when x > '!' and x[-1] > ' ' and strlen(x) = length(x) then x
             when (x between '!' and '~' or x between '、' and '\ufdff')
              and (x[-1] between '!' and '~' or x[-1] between '、' and '\ufdff') then x
             else nullif(trim(x, '{WHITE}'), '') end""",
     # Full-width → half-width: what NFKC does to digits, letters and signs (translate is slow: only if needed).
     f"""create or replace temp macro narrow(x) as case
-            when strlen(x) = length(x) then x else translate(x, '{_WIDE}', '{_NARROW}') end""",
+            when strlen(x) = length(x) or not regexp_matches(x, '[！-～]') then x else translate(x, '{_WIDE}', '{_NARROW}') end""",
     """create or replace temp macro plain_time(x) as
             case when strlen(x) = length(x) then replace(replace(x, '/', '-'), 'T', ' ')
             else rtrim(replace(translate(x, '年月/日号T时点分秒', '---   :::'), '  ', ' '), ' :') end""",
     # A lambda over a list of one binds a value to a name: a macro writes its argument out at each use, and what
     # a statement says over and over takes long to plan.
     """create or replace temp macro bare_narrow(x) as case
+            when x is null or x = '' then null
             when x > '!' and x[-1] > ' ' and strlen(x) = length(x) then x
             else list_transform([bare(x)], lambda y: narrow(y))[1] end""",
     """create or replace temp macro bare_time(x) as case
+            when x is null or x = '' then null
             when x > '!' and x[-1] > ' ' and strlen(x) = length(x)
             then case when contains(x, '/') or contains(x, 'T')
                 then replace(replace(x, '/', '-'), 'T', ' ') else x end

@@ -155,11 +155,10 @@ def test_a_record_becomes_typed_values(
         {
             "_row": 1, "well_id": "W1", "place": "A1", "state": 1, "unit": "水利站", "people": 1200, "safe": True,
             "depth": 3.5, "built": date(2020, 5, 6), "seen_at": datetime(2024, 1, 5, 8, 5), "source": "survey",
-            "later": None,
         },
         {
             "_row": 2, "well_id": "W2", "place": "A1", "state": None, "unit": "村", "people": 12, "safe": False,
-            "depth": None, "built": None, "seen_at": datetime(2024, 6, 1), "source": "survey", "later": None,
+            "depth": None, "built": None, "seen_at": datetime(2024, 6, 1), "source": "survey",
         },
     ]  # fmt: skip
 

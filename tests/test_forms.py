@@ -171,7 +171,7 @@ def test_headings_of_two_rows_are_named_by_the_group_merged_above_them(tmp_path:
     assert records == [{"line": 4, "well_id": "W1", "seen": "2024-01-05", "closed": "2024-01-06"}]
 
 
-def test_every_sheet_with_the_headings_counts_hidden_or_not_and_the_others_are_counted_as_ignored(
+def test_every_sheet_with_the_headings_counts_hidden_or_not_and_the_others_are_named_and_ignored(
     tmp_path: Path, look: Look
 ) -> None:
     path = tmp_path / "wells.xlsx"
@@ -191,7 +191,7 @@ def test_every_sheet_with_the_headings_counts_hidden_or_not_and_the_others_are_c
     file.close()
     raw, records = look(path)
     assert [record["well_id"] for record in records] == ["W1", "X1", "W2", "X2"]
-    assert (raw.read, raw.ignored) == (4, 4)
+    assert (raw.read, raw.ignored, raw.beside) == (4, 4, (1, 4))
 
 
 def test_a_sheet_that_starts_below_and_right_of_its_corner_is_read_at_its_place(

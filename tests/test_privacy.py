@@ -44,6 +44,8 @@ CUES = (
     "我叫",
     "姓名:",
     "姓名 ",
+    "姓 名：",
+    "姓　名:",
     "联系人:",
     "户主:",
     "审核人:",
@@ -109,6 +111,9 @@ class Planted:
         name = self.random.choice(SURNAMES) + "".join(
             self.random.choice(GIVEN) for _ in range(self.random.choice((1, 2)))
         )
+        if self.random.random() < 0.1:
+            # Names of some peoples have two parts.
+            name += self.random.choice("·•") + "".join(self.random.choice(GIVEN) for _ in range(3))
         self.names.add(name)
         self.count += 1
         return name

@@ -34,7 +34,7 @@ c3   | G3    | 02-01    | 02-08 |        | 02-01
 
 def held(store: Store) -> dict[str, tuple[object, ...]]:
     """case → (place, closed, updated) as day numbers, of the current records."""
-    rows = store.connection.execute("select id, place, closed, updated from rec_cases").fetchall()
+    rows = store.connection.execute("select id, place, closed, updated from cases").fetchall()
     return {row[0]: row[1:] for row in rows}
 
 
@@ -42,7 +42,7 @@ def mart_and_recount(store: Store) -> tuple[list[tuple[object, ...]], list[tuple
     """The month mart as published, and as counted from the records."""
     store.publish()
     counted = store.connection.execute(
-        counted_by(CASES_MART, "month", "rec_cases", "places"), {"cutoff": current(store.site).cutoff}
+        counted_by(CASES_MART, "month", "cases", "places"), {"cutoff": current(store.site).cutoff}
     )
     return current(store.site).rows("select * from cases_month"), counted.fetchall()
 
@@ -249,6 +249,34 @@ def test_a_field_added_later_is_null_in_the_rows_before(tmp_path: Path) -> None:
         store.publish()
         rows = current(store.site).rows("select id, tier from cases order by id")
     assert rows == [("c1", None), ("c2", None), ("c3", None), ("c4", "village")]
+
+
+def test_a_column_is_made_when_a_field_first_has_a_value(tmp_path: Path) -> None:
+    with tiny_store(tiny_site(tmp_path)) as store:
+
+        def held() -> list[str]:
+            found = store.connection.execute("describe rec_cases").fetchall()
+            return [row[0] for row in found if not row[0].startswith("_")]
+
+        load(store, CASE_HEADER + "c1 | G1 | 01-03 | | | 01-03")
+        store.publish()
+        assert held() == ["id", "updated", "place", "reported"]
+        load(store, CASE_HEADER + "c2 | G2 | 01-04 | 01-11 | | 01-09")
+        assert held() == ["id", "updated", "place", "reported", "due"]
+        load(store, CASE_HEADER + "c1 | G1 | 01-03 | | 01-08 | 01-08")
+        store.publish()
+        assert current(store.site).rows(
+            "select id, due::date::varchar, closed::date::varchar from cases"
+        ) == [
+            ("c1", None, "2024-01-08"),
+            ("c2", "2024-01-11", None),
+        ]
+        store.undo(3)
+        store.publish()
+        assert current(store.site).rows("select id, closed from cases order by id") == [
+            ("c1", None),
+            ("c2", None),
+        ]
 
 
 def test_what_two_sources_deliver_is_united(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import CASES, CASES_MART, text
 
+from warehouse.images import relation
 from warehouse.marts import GRAINS, counted_by
 from warehouse.mistake import Mistake
 from warehouse.site import Site
@@ -106,15 +107,20 @@ def shown(row: Row) -> tuple[object, ...]:
     return (row.id, row.place, moment(row))
 
 
-def records(store: Store, relation: str = "rec_cases") -> list[tuple[object, ...]]:
-    return store.connection.execute(f"select id, place, updated from {relation} order by id").fetchall()
+def images(store: Store, kind: str) -> str:
+    return relation(store.connection, store.datasets["cases"], kind, ["_batch"])
+
+
+def records(store: Store, kind: str = "rec") -> list[tuple[object, ...]]:
+    rows = images(store, kind)
+    return store.connection.execute(f"select id, place, updated from {rows} order by id").fetchall()
 
 
 def known_after(store: Store, batch: int) -> list[tuple[object, ...]]:
     """The records as they were known after a batch, from the images."""
     return store.connection.execute(
-        "select id, place, updated from rec_cases where _batch <= $batch union all select id, place, updated"
-        " from past_cases where not _deleted and _batch <= $batch and $batch < _until order by id",
+        f"select id, place, updated from {images(store, 'rec')} where _batch <= $batch"
+        " union all select id, place, updated from past_cases where not _deleted and _batch <= $batch and $batch < _until order by id",
         {"batch": batch},
     ).fetchall()
 
@@ -125,7 +131,9 @@ def published_and_counted_anew(store: Store) -> None:
     assert found.rows("select id, place, updated from cases order by id") == records(store)
     for grain in GRAINS:
         anew = store.connection.execute(
-            counted_by(CASES_MART, grain, "rec_cases", "(select null as code, null as township limit 0)"),
+            counted_by(
+                CASES_MART, grain, images(store, "rec"), "(select null as code, null as township limit 0)"
+            ),
             {"cutoff": found.cutoff},
         ).fetchall()
         assert found.rows(f"select * from cases_{grain}") == anew
@@ -222,7 +230,7 @@ def test_order_and_split_make_no_difference_and_the_same_again_changes_nothing(
         assert (
             current(store.site).rows("select * from cases order by id")
             == store.connection.execute(
-                "select id, place, reported, due, closed, updated from rec_cases order by id"
+                "select id, place, reported, due, closed, updated from cases order by id"
             ).fetchall()
         )
         assert current(store.site).id >= version
@@ -237,7 +245,7 @@ def test_a_restored_image_is_undone_with_the_batch_that_first_brought_it(tmp_pat
         assert records(store) == [shown(first)]
         store.undo(1)
         assert records(store) == []
-        assert records(store, "gone_cases") == [("a", None, None)]
+        assert records(store, "gone") == [("a", None, None)]
 
 
 def test_a_stale_image_comes_to_count_when_all_later_ones_are_undone(tmp_path: Path) -> None:

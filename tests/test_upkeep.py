@@ -20,6 +20,7 @@ from nerve import doctor as looking
 from nerve import upkeep
 from nerve.backup import MANIFEST, unpack, write_backup
 from nerve.doctor import examine
+from pipelines.load import load_once
 from pipelines.privacy import site_key
 from pipelines.run import only_loader
 from pipelines.upkeep import expire, overdue, versions_of_reports
@@ -77,6 +78,18 @@ def test_an_archived_file_in_a_folder_of_a_past_month_is_as_old_as_that_month(tm
     with Store.open(site) as store:
         assert expire(site, store, site.now()).archived == 1
     assert not old.parent.exists()
+
+
+def test_refused_files_go_with_their_reasons_when_their_days_are_over(tmp_path: Path) -> None:
+    site = office(tmp_path / "site", "retention = { refused_days = 30 }")
+    (site.inbox / "nobody.csv").write_text("x\n1\n", encoding="utf-8")
+    with Store.open(site) as store:
+        load_once(site, store)
+        names = {path.name for path in (site.folder / "refused").iterdir()}
+        assert names == {"nobody.csv", "nobody.csv.reason.txt"}
+        assert expire(site, store, site.now() + timedelta(days=29)).refused == 0
+        assert expire(site, store, site.now() + timedelta(days=31)).refused == 2
+    assert list((site.folder / "refused").iterdir()) == []
 
 
 def test_without_archive_days_the_archive_is_kept_for_ever(site: Site) -> None:

@@ -5,6 +5,9 @@ An image is one row as a source once sent it. Three tables hold each image once,
     rec_<dataset>    one row per business key: its current image
     gone_<dataset>   one row per business key whose current image is a tombstone
     past_<dataset>   every other image: replaced ones, and stale ones, which never counted
+A table has the columns that some image filled: of our datasets' many fields a site's sources deliver some, and an
+empty column costs as much to write as a full one. `relation` reads a table with all fields.
+
 `_batch` is the batch that brought an image, `_row` its row there, `_until` (in past_) the batch that replaced
 it, for a stale image its own. So batch b brought the images with `_batch = b`, and what was known after it are
 those with `_batch <= b < _until`.
@@ -17,7 +20,7 @@ Every method runs in the caller's transaction and uses temp tables of the connec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,20 +58,22 @@ class Images:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
         self._run = connection.execute
+        self._connection = connection
         self._dataset = dataset
-        self._fields = [field.name for field in dataset.fields]
-        self._names = columns(self._fields)
         self._key = quoted(dataset.key)
         self._rec, self._gone, self._past = tables(dataset.name)
+        self._fields: list[str] = []
+        self._names = ""
 
     def make(self) -> None:
-        """Make the tables, or give them the fields they lack.
+        """Make the tables, or give the columns they have the types that the dataset says.
 
         Raises Mistake when a field changed its type and what was loaded before cannot follow.
         """
         self._make(self._rec, _OWN)
         self._make(self._gone, _OWN)
         self._make(self._past, _OWN_PAST)
+        self._show()
 
     def rehash(self) -> None:
         """Write `_hash` anew: for a database whose hashes another DuckDB made."""
@@ -79,9 +84,16 @@ class Images:
         """Take in the rows of `good` as batch `batch`. Of each key the image with the latest update time
         counts, at equal times the later arrival; one equal to what is known changes nothing."""
         has = {row[0] for row in self._run(f"describe {quoted(good)}").fetchall()}
+        self._look()
+        lacking = [f.name for f in self._dataset.fields if f.name in has and f.name not in self._fields]
+        if lacking:
+            counts = ", ".join(f"count({quoted(name)})" for name in lacking)
+            rows = self._run(f"select {counts} from {quoted(good)}").fetchone() or ()
+            self._hold(name for name, count in zip(lacking, rows, strict=True) if count)
         fields = ", ".join(
             quoted(f.name) if f.name in has else f"null::{DUCK_TYPES[f.type]} as {quoted(f.name)}"
             for f in self._dataset.fields
+            if f.name in self._fields
         )
         deleted = "coalesce(_deleted, false)" if "_deleted" in has else "false"
         self._run(
@@ -103,6 +115,7 @@ class Images:
     def take_back(self, revoked: Sequence[int], batch: int) -> Taken:
         """Give every key that the batches `revoked` touched its newest image from batches not undone, or a
         tombstone where there is none; what changes is batch `batch`."""
+        self._look()
         three = (
             (self._rec, "false as _deleted"),
             (self._gone, "true as _deleted"),
@@ -143,6 +156,9 @@ class Images:
 
     def refill(self, warehouse: Path, records: Records, batch: int) -> int:
         """Take the records of a published version as images of batch `batch` into empty tables; how many."""
+        self._look()
+        absent = () if records.deltas else records.absent
+        self._hold(f.name for f in self._dataset.fields if f.name not in absent)
         files = [str(warehouse / name) for name in records.deltas]
         deltas = (
             "read_parquet($files)" if files else f"(select *, false as _deleted from {self._rec} limit 0)"
@@ -168,21 +184,13 @@ class Images:
 
     def _make(self, table: str, own: dict[str, str]) -> None:
         wanted = {field.name: DUCK_TYPES[field.type] for field in self._dataset.fields}
-        found: dict[str, str] = dict(
-            self._run(
-                "select column_name, lower(data_type) from duckdb_columns()"
-                " where $table = '\"' || table_name || '\"' and database_name = current_database()",
-                {"table": table},
-            ).fetchall()
-        )
-        if not found:
-            body = ", ".join(f"{quoted(name)} {kind}" for name, kind in (wanted | own).items())
-            self._run(f"create table {table} ({body})")
-            return
+        first = dict.fromkeys(name for name in (self._dataset.key, self._dataset.updated) if name)
+        kinds = {name: wanted[name] for name in first} | own
+        body = ", ".join(f"{quoted(name)} {kind}" for name, kind in kinds.items())
+        self._run(f"create table if not exists {table} ({body})")
+        found = {row[0]: row[1].lower() for row in self._run(f"describe {table}").fetchall()}
         for name, kind in wanted.items():
-            if name not in found:
-                self._run(f"alter table {table} add column {quoted(name)} {kind}")
-            elif found[name] != kind:
+            if found.get(name, kind) != kind:
                 try:
                     self._run(f"alter table {table} alter {quoted(name)} type {kind}")
                 except duckdb.Error as error:
@@ -191,6 +199,29 @@ class Images:
                         f"field '{name}' is now of type {kind}, but values loaded before are not",
                         f"give the field another name, or leave it {found[name]}",
                     ) from error
+
+    def _look(self) -> None:
+        """See which fields the tables hold."""
+        has = held(self._connection, self._dataset)
+        self._fields = [field.name for field in self._dataset.fields if field.name in has]
+        self._names = columns(self._fields)
+
+    def _hold(self, names: Iterable[str]) -> None:
+        """Give the tables columns for fields that had no value so far."""
+        kinds = {field.name: DUCK_TYPES[field.type] for field in self._dataset.fields}
+        new = [name for name in names if name not in self._fields]
+        for table in (self._rec, self._gone, self._past):
+            for name in new:
+                self._run(f"alter table {table} add column {quoted(name)} {kinds[name]}")
+        if new:
+            self._look()
+            self._show()
+
+    def _show(self) -> None:
+        """Give models the current records under the dataset's own name; `places` is a table of its own."""
+        if self._dataset.name != "places":
+            rows = relation(self._connection, self._dataset)
+            self._run(f"create or replace view {quoted(self._dataset.name)} as from {rows}")
 
     def _find_known(self, incoming: str) -> None:
         """Make `known`: the current image of each key in `incoming`, with `_at`, its row id in its table."""
@@ -276,11 +307,31 @@ def tables(name: str) -> tuple[str, str, str]:
     return quoted(f"rec_{name}"), quoted(f"gone_{name}"), quoted(f"past_{name}")
 
 
-def came(name: str) -> str:
+def held(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> frozenset[str]:
+    """The fields that a dataset's tables have columns for."""
+    found = connection.execute(f"from {tables(dataset.name)[0]} limit 0")
+    return frozenset(column[0] for column in found.description or ()) & {f.name for f in dataset.fields}
+
+
+def relation(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, kind: str = "rec", own: Sequence[str] = ()
+) -> str:
+    """SELECT of a dataset's current records (`kind` gone, past: of the other images) with all its fields, null
+    where no image has a value, and the columns `own` beside them."""
+    has = held(connection, dataset)
+    fields = [
+        quoted(f.name) if f.name in has else f"null::{DUCK_TYPES[f.type]} as {quoted(f.name)}"
+        for f in dataset.fields
+    ]
+    return f"(select {', '.join([*fields, *own])} from {quoted(f'{kind}_{dataset.name}')})"
+
+
+def came(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
     """SELECT of a dataset's records that came after batch $batch and count."""
-    return f"(select * from {quoted('rec_' + name)} where _batch > $batch)"
+    return f"(from {relation(connection, dataset, 'rec', ['_batch'])} where _batch > $batch)"
 
 
-def went(name: str) -> str:
+def went(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:
     """SELECT of a dataset's records that counted after batch $batch and no longer do."""
-    return f"(select * from {quoted('past_' + name)} where _until > $batch and _batch <= $batch and not _deleted)"
+    past = relation(connection, dataset, "past", ["_batch", "_until", "_deleted"])
+    return f"(from {past} where _until > $batch and _batch <= $batch and not _deleted)"

@@ -21,7 +21,7 @@ import duckdb
 from warehouse import layout
 from warehouse.catalogue import Model
 from warehouse.dataset import Dataset
-from warehouse.images import came, went
+from warehouse.images import came, held, relation, went
 from warehouse.layout import LEVELS, Manifest, Records, Source, columns, quoted
 from warehouse.marts import GRAINS, MartTable, counted_by, effects, rolled
 from warehouse.mistake import Mistake
@@ -105,7 +105,7 @@ class Publisher:
         try:
             records = self._write_records(version, previous, fold)
             anew = fold or previous is None or cutoff < previous.cutoff
-            self._write_marts(version, None if anew else previous, stamps, cutoff)
+            self._write_marts(version, None if anew else previous, stamps, cutoff, records)
             if fold:
                 # Now there is time for it: the next publish has a batch to show.
                 self._look_ahead(version, cutoff)
@@ -227,7 +227,12 @@ class Publisher:
         return stamps
 
     def _write_marts(
-        self, version: str, previous: Manifest | None, stamps: Mapping[str, str], cutoff: datetime
+        self,
+        version: str,
+        previous: Manifest | None,
+        stamps: Mapping[str, str],
+        cutoff: datetime,
+        records: Mapping[str, Records],
     ) -> None:
         """Make marts.duckdb: a copy of the previous one, in which only tables that changed are written."""
         path = layout.marts(self.site, version)
@@ -250,7 +255,7 @@ class Publisher:
                         self._move_mart(mart, previous, cutoff, changed)
                         self._ahead_of[mart.name] = version
                     else:
-                        self._count_mart(mart, cutoff)
+                        self._count_mart(mart, cutoff, records)
             run("checkpoint pub")
         finally:
             run("detach pub")
@@ -264,12 +269,16 @@ class Publisher:
                 return False
         return True
 
-    def _count_mart(self, mart: MartTable, cutoff: datetime) -> None:
+    def _count_mart(self, mart: MartTable, cutoff: datetime, records: Mapping[str, Records]) -> None:
         """Write a mart's tables from all its records: what is ripe at `cutoff`."""
+        rows = self._relation(mart)
+        if not mart.model and not records[mart.name].deltas:
+            # Said to be null, a field that no row has is not looked at, nor what is counted by it.
+            rows = f"(select {records[mart.name].of_base(self._datasets[mart.name])} from {rows})"
         for grain in GRAINS:
             self.connection.execute(
                 f"create or replace table pub.{quoted(f'{mart.name}_{grain}')} as"
-                f" {counted_by(mart, grain, self._relation(mart), self._places)}",
+                f" {counted_by(mart, grain, rows, self._places)}",
                 {"cutoff": cutoff},
             )
 
@@ -294,9 +303,13 @@ class Publisher:
         names = columns(name for name, _ in mart.columns)
         negative = ", ".join(f"-{quoted(name)} as {quoted(name)}" for name, _ in mart.columns)
         if changed:
-            for table, relation in (("arrived", came(mart.name)), ("left_over", went(mart.name))):
+            dataset = self._datasets[mart.name]
+            for table, rows in (
+                ("arrived", came(self.connection, dataset)),
+                ("left_over", went(self.connection, dataset)),
+            ):
                 run(
-                    f"create or replace temp table {table} as {effects(mart, relation)}",
+                    f"create or replace temp table {table} as {effects(mart, rows)}",
                     {"batch": previous.batch},
                 )
         else:
@@ -339,7 +352,9 @@ class Publisher:
         return "places" if "places" in self._datasets else f"({_NO_PLACES['places']})"
 
     def _relation(self, mart: MartTable) -> str:
-        return quoted(("model_" if mart.model else "rec_") + mart.name)
+        if mart.model:
+            return quoted(f"model_{mart.name}")
+        return relation(self.connection, self._datasets[mart.name])
 
     def _content(self, name: str) -> str:
         """SELECT of a table that is published as it stands: places, place groups, a model."""
@@ -380,15 +395,14 @@ class Publisher:
         """Write a dataset's current rows, without the fields that no row has: of our datasets' many fields a
         site's sources deliver some, and a sort carries every column along."""
         table = quoted(f"rec_{dataset.name}")
-        names = [f.name for f in dataset.fields]
-        held = (
-            self.connection.execute(
-                f"select {', '.join(f'count({quoted(name)})' for name in names)} from {table}"
-            ).fetchone()
-            or ()
-        )
-        absent = tuple(n for n, rows in zip(names, held, strict=True) if not rows and n != dataset.key)
-        here = columns(name for name in names if name not in absent)
+        columns_here = held(self.connection, dataset)
+        names = [f.name for f in dataset.fields if f.name in columns_here]
+        counts = self.connection.execute(
+            f"select {', '.join(f'count({quoted(name)})' for name in names)} from {table}"
+        ).fetchone()
+        filled = {n for n, rows in zip(names, counts or (), strict=True) if rows} | {dataset.key}
+        absent = tuple(f.name for f in dataset.fields if f.name not in filled)
+        here = columns(name for name in names if name in filled)
         path, rows = self._write_rows(
             version, dataset, "base", f"select {here}, _batch, false as _deleted from {table}", {}, absent
         )
@@ -396,10 +410,10 @@ class Publisher:
 
     def _write_delta(self, version: str, dataset: Dataset, since: int) -> tuple[str, int]:
         """Write a dataset's rows and tombstones later than batch `since`; the file, and its rows."""
-        names = columns(f.name for f in dataset.fields)
         rows = " union all ".join(
-            f"select {names}, _batch, {deleted} as _deleted from {quoted(table + dataset.name)} where _batch > $since"
-            for table, deleted in (("rec_", "false"), ("gone_", "true"))
+            f"select *, {deleted} as _deleted from {relation(self.connection, dataset, kind, ['_batch'])}"
+            " where _batch > $since"
+            for kind, deleted in (("rec", "false"), ("gone", "true"))
         )
         return self._write_rows(version, dataset, "delta", rows, {"since": since})
 

@@ -78,19 +78,20 @@ class Retention(BaseModel):
     """For how long things stay. Days count from when they were loaded or written; None: for ever, which TOML
     cannot say and site.toml spells "forever".
 
-    `archive_days`: loaded files in the archive. `quarantine_days`: the raw text of quarantined rows (their
-    accounts stay). `versions`: so many of the newest published versions stay; those that a report refers to
+    `archive_days`: loaded files in the archive. `refused_days`: files refused whole. `quarantine_days`: the raw
+    text of quarantined rows (their accounts stay). `versions`: so many of the newest published versions stay; those that a report refers to
     stay besides. `log_days`: log files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     archive_days: int | None = Field(default=None, ge=1)
+    refused_days: int | None = Field(default=90, ge=1)
     quarantine_days: int | None = Field(default=90, ge=1)
     versions: int = Field(default=20, ge=1)
     log_days: int | None = Field(default=90, ge=1)
 
-    @field_validator("archive_days", "quarantine_days", "log_days", mode="before")
+    @field_validator("archive_days", "refused_days", "quarantine_days", "log_days", mode="before")
     @classmethod
     def _for_ever(cls, value: object) -> object:
         return None if value == "forever" else value

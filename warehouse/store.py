@@ -34,7 +34,7 @@ import duckdb
 from warehouse import layout
 from warehouse.catalogue import Model, catalogue
 from warehouse.dataset import Dataset
-from warehouse.images import Images, Taken, hash_of
+from warehouse.images import Images, Taken, hash_of, relation
 from warehouse.layout import LEVELS, columns, quoted
 from warehouse.marts import MartTable, mart_tables
 from warehouse.mistake import Mistake
@@ -74,23 +74,24 @@ create table if not exists meta (schema_number integer, warehouse varchar, hashe
 _PLACES = f"""
 create or replace table places as
 with recursive
+    recorded as (from {{recorded}}),
     up as (
-        select code, code as at_code, level, parent, 0 as steps from rec_places
+        select code, code as at_code, level, parent, 0 as steps from recorded
         union all
         -- The bound on steps ends a ring of parents.
         select up.code, p.code, p.level, p.parent, up.steps + 1
-        from up join rec_places p on p.code = up.parent
+        from up join recorded p on p.code = up.parent
         where up.steps < 12
     ),
     ancestors as (
         select code, {", ".join(f"arg_min(at_code, steps) filter (level = '{x}') as {x}" for x in LEVELS)}
         from up group by code
     )
-select p.* exclude (_hash, _batch, _row), a.* exclude (code)
-from rec_places p join ancestors a using (code)
+select p.*, a.* exclude (code)
+from recorded p join ancestors a using (code)
 order by code
 """
-"""One row per place; the code of its ancestor or itself at each level, by following `parent`."""
+"""One row per place of `{recorded}`; the code of its ancestor or itself at each level, by following `parent`."""
 
 
 @dataclass(frozen=True)
@@ -550,8 +551,7 @@ class Store:
         return dataset
 
     def _make(self, dataset: Dataset) -> None:
-        """Make a dataset's tables, and give models the dataset under its own name: a view, but for `places`,
-        which gains ancestors."""
+        """Make a dataset's tables; `places` gains ancestors."""
         run = self.connection.execute
         Images(self.connection, dataset).make()
         run("delete from datasets where name = $name", {"name": dataset.name})
@@ -559,19 +559,17 @@ class Store:
             "insert into datasets values ($name, $json)",
             {"name": dataset.name, "json": dataset.model_dump_json()},
         )
-        if dataset.name == "places":
-            run(_PLACES)
-        else:
-            run(
-                f"create or replace view {quoted(dataset.name)} as"
-                f" select {columns(f.name for f in dataset.fields)} from {quoted('rec_' + dataset.name)}"
-            )
+        self._place(dataset)
 
     def _take(self, dataset: Dataset, take: Callable[[Images], Taken]) -> Taken:
         taken = take(Images(self.connection, dataset))
-        if dataset.name == "places":
-            self.connection.execute(_PLACES)
+        self._place(dataset)
         return taken
+
+    def _place(self, dataset: Dataset) -> None:
+        """Of the dataset `places`: find every place's ancestors."""
+        if dataset.name == "places":
+            self.connection.execute(_PLACES.format(recorded=relation(self.connection, dataset)))
 
     def _require_quarantined(self, batch: Batch, of: int) -> None:
         """Raises Mistake unless each row of a retry is in the quarantine of batch `of`, and none comes twice."""
@@ -673,8 +671,7 @@ class Store:
                 rows[dataset.name] = Images(self.connection, dataset).refill(
                     self.site.warehouse, manifest.records[dataset.name], batch
                 )
-                if dataset.name == "places":
-                    run(_PLACES)
+                self._place(dataset)
             for number, source in enumerate(totals, 1):
                 run(
                     "insert into sources values (?, ?, ?, ?, ?)",

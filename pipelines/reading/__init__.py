@@ -258,4 +258,5 @@ def _appended(whole: Raw | None, raw: Raw, connection: duckdb.DuckDBPyConnection
         ignored=whole.ignored + raw.ignored,
         unknown=tuple(dict.fromkeys([*whole.unknown, *raw.unknown])),
         blocked=tuple(dict.fromkeys([*whole.blocked, *raw.blocked])),
+        beside=(*whole.beside, *raw.beside),
     )

@@ -33,7 +33,7 @@ class Raw:
 
     `columns`: field → the raw columns it may come from, the first that is not empty wins.
     `headings`: of `c0`, `c1`, … · `read`: records · `ignored`: totals, blank rows and repeated headings,
-    no records.
+    no records. `beside`: numbers of the sheets of a workbook (1: the first) that hold something, but no records.
     """
 
     table: str
@@ -44,6 +44,7 @@ class Raw:
     ignored: int
     unknown: tuple[str, ...]
     blocked: tuple[str, ...]
+    beside: tuple[int, ...] = ()
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Cells:
     spelled: dict[str, str] = field(default_factory=dict)
     unknown: dict[str, None] = field(default_factory=dict)
     blocked: dict[str, None] = field(default_factory=dict)
+    beside: list[int] = field(default_factory=list)
 
     def add(self, layout: Layout, lines: Sequence[int], columns: Mapping[str, Sequence[str | None]]) -> None:
         """Append records of one sheet; a heading that another sheet lacks is null there."""
@@ -181,6 +183,7 @@ def to_table(
         ignored=cells.ignored,
         unknown=tuple(cells.spelled[text] for text in cells.unknown),
         blocked=tuple(cells.spelled[text] for text in cells.blocked),
+        beside=tuple(cells.beside),
     )
 
 

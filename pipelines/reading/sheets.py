@@ -67,7 +67,8 @@ def read_workbook(path: Path, contract: Contract, cells: Cells) -> None:
             _read_sheet(sheets.get_sheet_by_index(number), facts, book.from_1904, contract, cells)
             for number, facts in enumerate(book.facts)
         ]
-    if not any(found):
+        cells.beside = [number for number, (has, filled) in enumerate(found, start=1) if filled and not has]
+    if not any(has for has, _ in found):
         raise no_headings(contract)
 
 
@@ -111,8 +112,9 @@ _PLAIN = _Column(at=0)
 
 def _read_sheet(
     sheet: CalamineSheet, facts: Facts, from_1904: bool, contract: Contract, cells: Cells
-) -> bool:
-    """Take in the records of a sheet that has the headings; count the rows of one that has not."""
+) -> tuple[bool, int]:
+    """Take in the records of a sheet that has the headings; count the rows of one that has not. Whether it has
+    them, and those rows."""
     # A sheet's rows are given from its first row on, but from the first column that holds something.
     left = [""] * (sheet.start[1] if sheet.start else 0)
     rows: Iterator[list[Any]] = (left + row for row in sheet.iter_rows()) if left else sheet.iter_rows()
@@ -121,8 +123,9 @@ def _read_sheet(
     found = _headings(head, merged, contract)
     # A summary beside the records may share some of their headings, but not their key.
     if found is None or contract.dataset.key not in found[1].sources:
-        cells.ignored += sum(1 for row in chain(head, rows) if _lead(row) is not None)
-        return False
+        filled = sum(1 for row in chain(head, rows) if _lead(row) is not None)
+        cells.ignored += filled
+        return False, filled
     at, layout = found
     demand_columns(layout, contract)
     columns = {name: _column(name, place, layout, contract) for name, place in layout.used()}
@@ -138,7 +141,7 @@ def _read_sheet(
     cells.ignored += ignored
     texts = {name: [_text(value, column, era) for value in column.values] for name, column in columns.items()}
     cells.add(layout, [number + 1 for number in numbers], texts)
-    return True
+    return True, 0
 
 
 def _headings(
