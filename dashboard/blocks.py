@@ -132,7 +132,7 @@ class Row:
 @dataclass(frozen=True)
 class Table:
     """Rows of final text. `total`: how many rows there are where `rows` is cut. `printed=False`: never in
-    print or on a wall (record lists)."""
+    print or on a wall (record lists). `beside`: it stands beside what comes before it, however many columns."""
 
     title: str
     columns: tuple[Column, ...]
@@ -142,13 +142,19 @@ class Table:
     note: str = ""
     empty: str = ""
     printed: bool = True
+    beside: bool = False
     kind: Literal["table"] = "table"
+
+
+Gap = Literal["empty", "unobserved", "inapplicable", "suppressed"]
+"""Why there is no figure: no record yet; nobody looked; cannot be asked there; too few to show. None of them is zero."""
 
 
 @dataclass(frozen=True)
 class Shape:
     """One cell of the map: rings of (x, y) in the map's own coordinates (x east, y north). `level` is the
-    class index into `Map.classes`, None for no data. `ring` numbers a marked hotspot."""
+    class index into `Map.classes`, None where there is no figure, for the reason `gap`. `ring` numbers a marked
+    hotspot."""
 
     code: str
     label: str
@@ -157,11 +163,30 @@ class Shape:
     text: str
     ring: str = ""
     address: Address = ()
+    gap: Gap = "empty"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One of a pick: its word, the address it leads to, and whether it is the one shown."""
+
+    label: str
+    address: Address
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class Pick:
+    """What a reader may choose of a block on the screen; on paper the title says what was chosen."""
+
+    label: str
+    options: tuple[Option, ...]
 
 
 @dataclass(frozen=True)
 class Map:
-    """A schematic map of places coloured by class; `outlines` are the parents' borders with their labels."""
+    """A schematic map of places coloured by class; `outlines` are the parents' borders with their labels. `gaps`: the
+    words of the gaps its shapes have. `tabled`: the table after it says what its rings are, so that paper need not."""
 
     title: str
     shapes: tuple[Shape, ...]
@@ -170,6 +195,9 @@ class Map:
     legend: str = ""
     sentence: str = ""
     note: str = ""
+    picks: tuple[Pick, ...] = ()
+    gaps: tuple[tuple[Gap, str], ...] = ()
+    tabled: bool = False
     kind: Literal["map"] = "map"
 
 

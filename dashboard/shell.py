@@ -21,7 +21,8 @@ import streamlit as st
 from dashboard.blocks import Address, Sheet
 from dashboard.export import FORMS, export, file_name
 from dashboard.pages import PAGES
-from dashboard.view import COMPARES, Page, View, address, build, periods, view_of
+from dashboard.pages import page as page_of
+from dashboard.view import COMPARES, Page, View, address, asked_of, build, periods, view_of
 from dashboard.web.draw import Pen, page
 from dashboard.web.markup import Markup, join
 from dashboard.web.pane import href, pane, style
@@ -111,15 +112,15 @@ def _shower(one: Page, site: Site) -> Callable[[], None]:
     return show
 
 
-def _view(site: Site) -> View:
-    return view_of(site, current(site), Viewer(site.home), st.query_params.to_dict())
+def _view(one: Page, site: Site) -> View:
+    return view_of(site, current(site), Viewer(site.home), asked_of(one, st.query_params.to_dict()))
 
 
 def _explore(one: Page, site: Site) -> None:
     st.html(style())
     lang = _lang()
     try:
-        view = _view(site)
+        view = _view(one, site)
         sheet = build(one, view)
     except Mistake as mistake:
         if read_pointer(site) is None:
@@ -161,7 +162,7 @@ def _explore(one: Page, site: Site) -> None:
 
 def _to(other: Page, view: View) -> str:
     """The address of another page for the same view; an opened record stays behind."""
-    params = address(view)
+    params = asked_of(other, address(view))
     return href(other.name, {key: text for key, text in params.items() if key not in ("dataset", "record")})
 
 
@@ -255,7 +256,8 @@ def _set_from(key: str, view: View, changes: Callable[[Any], Mapping[str, str]])
 
 
 def _days(first: date, last: date) -> dict[str, str]:
-    return {"from": first.isoformat(), "to": last.isoformat()}
+    # A month chosen on the page was one of the period left.
+    return {"from": first.isoformat(), "to": last.isoformat(), "month": ""}
 
 
 def _file(sheet: Sheet, view: View, name: str) -> bytes:
@@ -283,14 +285,14 @@ def _beat(one: Page, site: Site) -> WallData | None:
     if read_pointer(site) is None:
         return None
     try:
-        view = _view(site)
+        view = _view(one, site)
         return wall_data(
             build(one, view),
             f"{site.name[view.lang]}{'' if view.lang == 'zh' else ' · '}{WORDS['center'][view.lang]}",
             view.lang,
             Clock(site.now(), site.as_of is not None),
             time.time(),
-            href(FIRST, address(view)),
+            href(FIRST, asked_of(page_of(FIRST), address(view))),
         )
     except Mistake as mistake:
         return trouble(str(mistake))

@@ -27,10 +27,14 @@ COMPARES: dict[Compare, Text] = {
 }
 
 
+CHOICES = ("layer", "month")
+"""Parameters of an address that only some pages ask for, and check."""
+
+
 @dataclass(frozen=True)
 class View:
     """All that a page may depend on. `record` opens one record of `dataset` (officials only); `asked` is the site's
-    clock when the view was asked for, by which ages are told."""
+    clock when the view was asked for, by which ages are told. `choices`: what else its page lets one choose (`Page.asks`)."""
 
     site: Site
     version: Version
@@ -43,6 +47,11 @@ class View:
     asked: datetime
     dataset: str = ""
     record: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+
+    def chosen(self, name: str) -> str:
+        """What was chosen under a name of `CHOICES`, or ""."""
+        return dict(self.choices).get(name, "")
 
     def text(self, zh: str, en: str) -> str:
         return zh if self.lang == "zh" else en
@@ -53,6 +62,7 @@ class Page:
     """A page is data: `build` turns a view into blocks and touches nothing else.
 
     `live`: the page tells ages by the clock, so it is built anew each time instead of once per version.
+    `asks`: the CHOICES it understands; others are not in its address.
     """
 
     name: str
@@ -61,6 +71,7 @@ class Page:
     build: Callable[[View], tuple[Block, ...]]
     wall: bool = False
     live: bool = False
+    asks: tuple[str, ...] = ()
 
 
 def periods(cutoff: datetime) -> dict[str, tuple[Text, Period]]:
@@ -118,6 +129,7 @@ def view_of(
         asked=asked or site.now(),
         dataset=params.get("dataset", ""),
         record=params.get("record", ""),
+        choices=tuple((name, params[name]) for name in CHOICES if params.get(name)),
     )
 
 
@@ -129,11 +141,17 @@ def address(view: View, **changes: str) -> dict[str, str]:
         "to": view.period.end.isoformat(),
         "compare": view.compare,
         "lang": view.lang,
+        **dict(view.choices),
     }
     if view.record and "scope" not in changes:
         out |= {"dataset": view.dataset, "record": view.record}
     out |= changes
     return {key: value for key, value in out.items() if value}
+
+
+def asked_of(page: Page, params: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of an address that a page understands."""
+    return {key: text for key, text in params.items() if key not in CHOICES or key in page.asks}
 
 
 def build(page: Page, view: View) -> Sheet:
@@ -142,7 +160,7 @@ def build(page: Page, view: View) -> Sheet:
         return _sheet(page, view)
     key = (
         str(view.site.folder), view.version.id, view.viewer, view.scope.code, view.period, view.compare,
-        view.lang, view.cutoff, view.dataset, view.record, page.name,
+        view.lang, view.cutoff, view.dataset, view.record, view.choices, page.name,
     )  # fmt: skip
     with _lock:
         if key in _built:
