@@ -20,12 +20,15 @@ Address = tuple[tuple[str, str], ...]
 @dataclass(frozen=True)
 class Change:
     """One comparison: "+0.8" "points vs previous period"; `lamp` good/off where it really changed, and for better
-    or worse; `said` in a sentence: "up 0.8 points on the previous period"."""
+    or worse; `said` in a sentence: "up 0.8 points on the previous period"; `than` after better or worse: "than in the
+    previous period"; `real`: whether and which way it really changed, "" where there is no test."""
 
     label: str
     text: str
     lamp: Lamp = "neutral"
     said: str = ""
+    than: str = ""
+    real: Literal["up", "down", "none", ""] = ""
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard.blocks import Address, Sheet
+from dashboard.comparison import BETWEEN, COMPARES, OWN, own_period
 from dashboard.export import FORMS, export, file_name
 from dashboard.pages import PAGES
 from dashboard.pages import page as page_of
-from dashboard.view import COMPARES, Page, View, address, asked_of, build, periods, view_of
+from dashboard.view import Page, View, address, asked_of, build, periods, view_of
 from dashboard.web.draw import Pen, page
 from dashboard.web.markup import Markup, join
 from dashboard.web.pane import href, pane, style
@@ -182,7 +183,7 @@ def _wait(site: Site, lang: Lang) -> None:
 
 
 def _controls(view: View, sheet: Sheet) -> None:
-    """Place below, period, comparison, PDF. Keys carry the address, so a widget never outlives its value."""
+    """Place below, period, comparison, exports. Keys carry the address, so a widget never outlives its value."""
     lang = view.lang
     mark = "|".join(address(view).values())
     with st.container(key="scope", horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -196,9 +197,12 @@ def _controls(view: View, sheet: Sheet) -> None:
                 key=f"place|{mark}",
                 format_func=lambda code: children[code],
                 placeholder=WORDS["place_hint"][lang],
-                width=220,
+                width=200,
                 on_change=_set_from(f"place|{mark}", view, lambda code: {"scope": code}),
             )
+        own = own_period(view.compare)
+        # Days of one's own begin with those just before.
+        before = view.compare if own else BETWEEN.join(str(view.period.previous()).split("/"))
         named = {name: (label[lang], period) for name, (label, period) in periods(view.cutoff).items()}
         now = next((name for name, (_, period) in named.items() if period == view.period), None)
         st.selectbox(
@@ -208,7 +212,7 @@ def _controls(view: View, sheet: Sheet) -> None:
             key=f"period|{mark}",
             format_func=lambda name: named[name][0],
             placeholder=WORDS["own_dates"][lang],
-            width=150,
+            width=140,
             on_change=_set_from(
                 f"period|{mark}", view, lambda name: _days(named[name][1].start, named[name][1].end)
             ),
@@ -218,18 +222,31 @@ def _controls(view: View, sheet: Sheet) -> None:
             (view.period.start, view.period.end),
             key=f"dates|{mark}",
             format="YYYY-MM-DD",
-            width=230,
+            width=222,
             on_change=_set_from(f"dates|{mark}", view, lambda days: _days(*days) if len(days) == 2 else {}),
         )
         st.selectbox(
             WORDS["compare"][lang],
-            list(COMPARES),
-            index=list(COMPARES).index(view.compare),
+            [*COMPARES, before],
+            index=[*COMPARES, before].index(view.compare),
             key=f"compare|{mark}",
-            format_func=lambda name: COMPARES[name][lang],
-            width=220,
+            format_func=lambda name: COMPARES.get(name, OWN)[lang],
+            width=190,
             on_change=_set_from(f"compare|{mark}", view, lambda name: {"compare": name}),
         )
+        if own is not None:
+            st.date_input(
+                WORDS["compared_days"][lang],
+                (own.start, own.end),
+                key=f"compared|{mark}",
+                format="YYYY-MM-DD",
+                width=222,
+                on_change=_set_from(
+                    f"compared|{mark}",
+                    view,
+                    lambda days: {"compare": f"{days[0]}{BETWEEN}{days[1]}"} if len(days) == 2 else {},
+                ),
+            )
         st.space("stretch")
         for form, media in FORMS.items():
             name = file_name(sheet, view, form)

@@ -7,25 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from threading import Lock
-from typing import Literal, cast, get_args
 
 from dashboard.blocks import Block, Sheet
-from warehouse.mistake import Mistake, nearest
+from dashboard.comparison import checked, compared_text
+from warehouse.mistake import Mistake
 from warehouse.period import Period
 from warehouse.scope import Scope, clip
 from warehouse.site import Site
 from warehouse.text import LANGS, Lang, Text
 from warehouse.version import Version
 from warehouse.viewer import Viewer
-
-Compare = Literal["both", "previous", "year", "none"]
-COMPARES: dict[Compare, Text] = {
-    "both": Text(zh="环比与同比", en="Previous period and last year"),
-    "previous": Text(zh="环比（上一周期）", en="Previous period"),
-    "year": Text(zh="同比（上年同期）", en="Same period last year"),
-    "none": Text(zh="不对比", en="No comparison"),
-}
-
 
 CHOICES = ("layer", "month")
 """Parameters of an address that only some pages ask for, and check."""
@@ -41,7 +32,7 @@ class View:
     viewer: Viewer
     scope: Scope
     period: Period
-    compare: Compare
+    compare: str
     lang: Lang
     cutoff: datetime
     asked: datetime
@@ -111,9 +102,6 @@ def view_of(
     lang = params.get("lang") or site.languages[0]
     if lang not in LANGS:
         raise Mistake("lang", f"unknown language '{lang}'", "use zh or en")
-    compare = params.get("compare") or "both"
-    if compare not in get_args(Compare):
-        raise Mistake("compare", f"unknown comparison '{compare}'", nearest(compare, get_args(Compare)))
     return View(
         site=site,
         version=version,
@@ -123,7 +111,7 @@ def view_of(
             _day("from", params.get("from"), first.start),
             _day("to", params.get("to"), first.end),
         ),
-        compare=cast(Compare, compare),
+        compare=checked(params.get("compare") or "both"),
         lang=lang,
         cutoff=version.cutoff,
         asked=asked or site.now(),
@@ -187,7 +175,7 @@ def _sheet(page: Page, view: View) -> Sheet:
         title=page.label[view.lang],
         place=view.scope.name[view.lang],
         period=f"{view.period.start} – {view.period.end}",
-        compare=COMPARES[view.compare][view.lang],
+        compare=compared_text(view.compare, view.period, view.cutoff)[view.lang],
         cutoff=view.cutoff.strftime("%Y-%m-%d %H:%M:%S"),
         version=view.version.id,
         lang=view.lang,

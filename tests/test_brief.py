@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 from dashboard.blocks import Block, Column, Note, Row, Sheet, Table, Tiles
 from dashboard.brief import compose
 from dashboard.changed import figures, reasons
+from dashboard.comparison import comparisons
 from dashboard.export import Order, again, export, issue, ordered
 from dashboard.figures import change
 from dashboard.pages import page
@@ -41,6 +42,7 @@ from warehouse.viewer import Viewer
 LEAST = {"a4": 8.0, "slide": 14.0}
 FEBRUARY = {"from": "2026-02-01", "to": "2026-02-28"}
 MARCH = {"from": "2026-03-01", "to": "2026-03-31"}
+AGAINST = comparisons("previous", Period(date(2026, 3, 1), date(2026, 3, 31)), datetime(2026, 6, 30))[0]
 PAGES = ("overview", "petitions", "meetings")
 
 
@@ -384,14 +386,14 @@ def test_a_rise_is_said_only_where_the_test_finds_one(
 ) -> None:
     view = view_in(site, lang="en")
     results = [Value(n / d, n, d) for n, d in (now, before)]
-    found = change(view, catalogue().get("closing_rate"), *results, "vs previous")
+    found = change(view, catalogue().get("closing_rate"), *results, AGAINST)
     assert found is not None and found.said == said
     assert (found.lamp == "neutral") == ("no real change" in said)
 
 
 def test_a_difference_without_a_test_is_shown_and_not_judged(site: Site) -> None:
     view = view_in(site, lang="en")
-    found = change(view, catalogue().get("hours_to_close"), Value(30.0, 50), Value(20.0, 60), "vs previous")
+    found = change(view, catalogue().get("hours_to_close"), Value(30.0, 50), Value(20.0, 60), AGAINST)
     assert found is not None and found.text == "+10.0 hours" and found.lamp == "neutral"
 
 

@@ -12,6 +12,7 @@ WORDS: dict[str, Text] = {
     "period": Text(zh="统计期", en="Period"),
     "own_dates": Text(zh="自选日期", en="Own dates"),
     "compare": Text(zh="对比", en="Compare"),
+    "compared_days": Text(zh="对比时段", en="Compared days"),
     "pdf": Text(zh="导出 PDF", en="Export PDF"),
     "xlsx": Text(zh="导出表格", en="Export sheet"),
     "definition": Text(zh="口径", en="Definition"),
