@@ -11,7 +11,7 @@ from warehouse.period import Period
 from warehouse.text import Text
 
 COMPARES: dict[str, Text] = {
-    "both": Text(zh="环比与同比", en="Previous period and last year"),
+    "both": Text(zh="环比与同比", en="Previous and last year"),
     "previous": Text(zh="环比（上一周期）", en="Previous period"),
     "year": Text(zh="同比（上年同期）", en="Same period last year"),
     "to_date": Text(zh="同期进度（上月、上季、上年）", en="Same days to date"),

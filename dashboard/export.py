@@ -29,7 +29,7 @@ FORMS = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 """The forms of an export, by the ending of its file, each with its media type."""
-SHAPING = {"name", "synthetic", "notice", "targets", "params"}
+SHAPING = {"name", "synthetic", "notice", "targets", "params", "signs"}
 """What of a site's settings shapes a page: kept with an export, so that it can be made again after a change."""
 
 
