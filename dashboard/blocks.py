@@ -80,7 +80,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Trend:
-    """Values over time. `labels` are the x labels; `target` a line with its label."""
+    """Values over time. `labels` are the x labels; `target` a line with its label; `measures` those it shows."""
 
     title: str
     labels: tuple[str, ...]
@@ -89,6 +89,7 @@ class Trend:
     target: tuple[float, str] | None = None
     sentence: str = ""
     note: str = ""
+    measures: tuple[str, ...] = ()
     kind: Literal["trend"] = "trend"
 
 
@@ -115,6 +116,7 @@ class Ranking:
     target: tuple[float, str] | None = None
     sentence: str = ""
     note: str = ""
+    measures: tuple[str, ...] = ()
     kind: Literal["ranking"] = "ranking"
 
 
@@ -201,6 +203,7 @@ class Map:
     picks: tuple[Pick, ...] = ()
     gaps: tuple[tuple[Gap, str], ...] = ()
     tabled: bool = False
+    measures: tuple[str, ...] = ()
     kind: Literal["map"] = "map"
 
 

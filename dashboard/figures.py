@@ -384,6 +384,7 @@ def trend(view: View, names: Sequence[str], title: str, *, year_before: bool = F
         axis=axis(values, zero=not share, percent=share, unit=unit(first, view.lang)),
         target=target,
         sentence=_trend_sentence(view, first, series[0], labels, months.end),
+        measures=tuple(names),
     )
 
 
@@ -488,6 +489,7 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
         ),
         target=target,
         sentence=_ranking_sentence(view, measure, valued, names),
+        measures=(name,),
         note=note,
     )
 
@@ -566,6 +568,7 @@ def breakdown(view: View, name: str, by: str, title: str, labels: dict[str, Text
         bars=bars,
         axis=axis([b.value for b in bars], zero=True, percent=share, unit=unit(measure, view.lang)),
         sentence=_breakdown_sentence(view, measure, cells, [bar.label for bar in bars]),
+        measures=(name,),
     )
 
 

@@ -12,7 +12,7 @@ from dashboard.blocks import Gap, Map, Shape
 from dashboard.names import place_names
 from dashboard.view import View
 from warehouse.catalogue import Level
-from warehouse.hotspots import Hotspot, hotspots
+from warehouse.hotspots import MEASURE, Hotspot, hotspots
 from warehouse.period import Period
 from warehouse.scope import tree_of
 from warehouse.statistics import Label
@@ -135,6 +135,7 @@ def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int, layer
         outlines=outlines,
         legend=legend,
         note=view.text("示意图，非实测边界", "Schematic, not surveyed boundaries"),
+        measures=(MEASURE,),
         gaps=tuple((gap, text[view.lang]) for gap, text in GAPS.items() if gap in missing),
     )
 

@@ -22,8 +22,7 @@ from dashboard.blocks import Address, Sheet
 from dashboard.comparison import BETWEEN, COMPARES, OWN, own_period
 from dashboard.export import FORMS, export, file_name
 from dashboard.pages import PAGES
-from dashboard.pages import page as page_of
-from dashboard.view import Page, View, address, asked_of, build, periods, view_of
+from dashboard.view import CHOICES, Page, View, address, asked_of, build, periods, view_of
 from dashboard.web.draw import Pen, page
 from dashboard.web.markup import Markup, join
 from dashboard.web.pane import href, pane, style
@@ -152,7 +151,7 @@ def _explore(one: Page, site: Site) -> None:
         heading(sheet, parents, lang),
     )
     pane(head, "head", going, lang)
-    _controls(view, sheet)
+    _controls(one, view, sheet)
 
     def leads(changes: Address) -> str:
         given = dict(changes)
@@ -162,9 +161,10 @@ def _explore(one: Page, site: Site) -> None:
 
 
 def _to(other: Page, view: View) -> str:
-    """The address of another page for the same view; an opened record stays behind."""
-    params = asked_of(other, address(view))
-    return href(other.name, {key: text for key, text in params.items() if key not in ("dataset", "record")})
+    """The address of another page for the same view; an opened record and what was chosen on this page stay behind."""
+    params = address(view)
+    left = ("dataset", "record", *CHOICES)
+    return href(other.name, {key: text for key, text in params.items() if key not in left})
 
 
 def _wait(site: Site, lang: Lang) -> None:
@@ -182,7 +182,7 @@ def _wait(site: Site, lang: Lang) -> None:
 # ---- the row of controls
 
 
-def _controls(view: View, sheet: Sheet) -> None:
+def _controls(one: Page, view: View, sheet: Sheet) -> None:
     """Place below, period, comparison, exports. Keys carry the address, so a widget never outlives its value."""
     lang = view.lang
     mark = "|".join(address(view).values())
@@ -247,6 +247,15 @@ def _controls(view: View, sheet: Sheet) -> None:
                     lambda days: {"compare": f"{days[0]}{BETWEEN}{days[1]}"} if len(days) == 2 else {},
                 ),
             )
+        if "q" in one.asks:
+            st.text_input(
+                WORDS["search"][lang],
+                view.chosen("q"),
+                key=f"q|{mark}",
+                placeholder=WORDS["search_hint"][lang],
+                width=190,
+                on_change=_set_from(f"q|{mark}", view, lambda words: {"q": words, "measure": ""}),
+            )
         st.space("stretch")
         for form, media in FORMS.items():
             name = file_name(sheet, view, form)
@@ -309,7 +318,7 @@ def _beat(one: Page, site: Site) -> WallData | None:
             view.lang,
             Clock(site.now(), site.as_of is not None),
             time.time(),
-            href(FIRST, asked_of(page_of(FIRST), address(view))),
+            href(FIRST, address(view)),
         )
     except Mistake as mistake:
         return trouble(str(mistake))

@@ -18,7 +18,7 @@ from warehouse.text import LANGS, Lang, Text
 from warehouse.version import Version
 from warehouse.viewer import Viewer
 
-CHOICES = ("layer", "month")
+CHOICES = ("layer", "month", "q", "measure")
 """Parameters of an address that only some pages ask for, and check."""
 
 

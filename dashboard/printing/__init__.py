@@ -347,7 +347,7 @@ def _middle(rings: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, floa
 
 
 _KEPT = frozenset({"kind", "lamp", "mark", "align", "tone"})
-_DROPPED = frozenset({"address", "passport"})
+_DROPPED = frozenset({"address", "passport", "measures"})
 _LIMITS = {
     **dict.fromkeys(("label", "labels", "classes", "name", "counts", "target", "status", "unit"), NAME_LIMIT),
     **dict.fromkeys(("state", "legend", "period", "compare", "cutoff", "version", "asked"), NAME_LIMIT),

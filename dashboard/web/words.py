@@ -13,6 +13,8 @@ WORDS: dict[str, Text] = {
     "own_dates": Text(zh="自选日期", en="Own dates"),
     "compare": Text(zh="对比", en="Compare"),
     "compared_days": Text(zh="对比时段", en="Compared days"),
+    "search": Text(zh="查找指标", en="Find a measure"),
+    "search_hint": Text(zh="名称中的词", en="Words of its name"),
     "pdf": Text(zh="导出 PDF", en="Export PDF"),
     "xlsx": Text(zh="导出表格", en="Export sheet"),
     "definition": Text(zh="口径", en="Definition"),
