@@ -131,24 +131,26 @@ def _hotspots(version: Version, viewer: Viewer, period: Period) -> tuple[Hotspot
     )
     grids = [place for place in tree.at_level(tree.scope(viewer.scope), "grid") if place.valid_in(period)]
     codes = [place.code for place in grids]
-    found: dict[tuple[str, Period], Result] = {
-        (cell.place, cell.period): cell.result
-        for cell in query(version, viewer, [MEASURE], viewer.scope, windows, by="grid")
-    }
+    found: dict[Period, dict[str, Result]] = {window: {} for window in windows}
+    for cell in query(version, viewer, [MEASURE], viewer.scope, windows, by="grid"):
+        found[cell.period][cell.place] = cell.result
     watched = _watched(version, tree, windows)
     neighbours = _same_village(tree, codes)
     exposure = tuple(homes.get(code, 0) for code in codes)
     states: dict[Period, tuple[State, ...]] = {}
     tests: dict[Period, _Tests] = {}
     for window in windows:
+        results, seen = found[window], watched[window]
         states[window] = tuple(
-            _state(found.get((code, window)), homes.get(code, 0), code, watched[window]) for code in codes
+            _state(results.get(code), base, seen is None or code in seen)
+            for code, base in zip(codes, exposure, strict=True)
         )
         counts = tuple(
-            _cases(found.get((code, window))) if state == "observed" else None
+            _cases(results.get(code)) if state == "observed" else None
             for code, state in zip(codes, states[window], strict=True)
         )
         tests[window] = _tested(counts, exposure, neighbours)
+    cases = [_cases(found[period].get(code)) for code in codes]
     months = [tests[window] for window in months_of(version, period)]
     shown = tests[period]
 
@@ -162,9 +164,9 @@ def _hotspots(version: Version, viewer: Viewer, period: Period) -> tuple[Hotspot
         Hotspot(
             code=code,
             state=states[period][i],
-            cases=_cases(found.get((code, period))),
+            cases=cases[i],
             households=exposure[i],
-            rate=_cases(found.get((code, period))) / exposure[i] if exposure[i] else 0.0,
+            rate=cases[i] / exposure[i] if exposure[i] else 0.0,
             smooth=shown.smooth[i] or 0.0,
             usual=shown.usual,
             own=shown.own[i] or 0.0,
@@ -202,14 +204,14 @@ def _cases(result: Result | None) -> int:
     return int(result.value) if isinstance(result, Value) else 0
 
 
-def _state(result: Result | None, homes: int, code: str, watched: frozenset[str] | None) -> State:
+def _state(result: Result | None, homes: int, watched: bool) -> State:
     if isinstance(result, Suppressed):
         return "suppressed"
     if not homes:
         return "inapplicable"
     if not isinstance(result, Value):
         return "empty"
-    return "unobserved" if watched is not None and code not in watched else "observed"
+    return "observed" if watched else "unobserved"
 
 
 def _same_village(tree: Tree, codes: Sequence[str]) -> Neighbours:
