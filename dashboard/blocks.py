@@ -247,7 +247,7 @@ class Sheet:
     """A built page: heading, what it is about, its blocks, and what every copy of it must carry.
 
     `notices`: lines shown on screen and on every printed page ("Synthetic demo data …").
-    `version`, `cutoff`: the data version and the cut-off as shown.
+    `version`, `cutoff`: the data version and the cut-off as shown. `choices`: what the row of controls offers besides.
     """
 
     page: str
@@ -260,6 +260,7 @@ class Sheet:
     lang: str
     notices: tuple[str, ...] = ()
     blocks: tuple[Block, ...] = field(default=())
+    choices: tuple[Pick, ...] = ()
 
 
 @dataclass(frozen=True)

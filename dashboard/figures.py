@@ -220,6 +220,12 @@ def compared(view: View) -> tuple[Comparison, ...]:
     return comparisons(view.compare, view.period, view.cutoff)
 
 
+def classed(view: View) -> tuple[str, str] | None:
+    """The class a page is narrowed to, as `query` takes it."""
+    code = view.chosen("category")
+    return ("category", code) if code else None
+
+
 def trend_months(view: View, months: int = 12) -> Period:
     """The `months` calendar months that end with the view's period (or with the cut-off, if that is sooner)."""
     end = min(view.period.end, view.cutoff.date())
@@ -233,6 +239,11 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
 
     None at all where not one of the measures can be asked here (the site has no such source).
     """
+    only = classed(view)
+    if only:
+        # Beside the others, what is not counted by class would say nothing of it.
+        measures = [catalogue().get(name) for name in names]
+        names = [m.name for m in measures if only[0] in m.dimensions and not m.protected]
     others = compared(view)
     spans = [view.period, *(other.period for other in others)]
     months = trend_months(view)
@@ -246,6 +257,7 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
         names,
         view.scope.code,
         spans if apart else list(dict.fromkeys([*spans, *parts])),
+        only=only,
     )
     found = index(cells)
     if all(isinstance(found[name, view.period], NotApplicable) for name in names):
@@ -277,13 +289,18 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
                 note=worded(measure.note, view.version.params)[view.lang] if measure.note else "",
                 changes=tuple(c for c in changes if c is not None),
                 spark=tuple(r.value if isinstance(r, Value) else None for r in sparks[name]),
-                passport=tuple(
-                    (k[view.lang], v[view.lang])
-                    for k, v in passport(view.version, name, view.scope, view.period, view.cutoff)
-                ),
+                passport=_passport(view, name),
             )
         )
     return tuple(out)
+
+
+def _passport(view: View, name: str) -> tuple[tuple[str, str], ...]:
+    """The lines of a figure's passport; its last is the command that gives the figure again."""
+    lines = passport(view.version, name, view.scope, view.period, view.cutoff)
+    *above, (again, command) = ((k[view.lang], v[view.lang]) for k, v in lines)
+    only = classed(view)
+    return (*above, (again, f"{command} --only {'='.join(only)}" if only else command))
 
 
 def no_source(view: View) -> Note:
@@ -348,7 +365,7 @@ def trend(view: View, names: Sequence[str], title: str, *, year_before: bool = F
     first = catalogue().get(names[0])
     series: list[Series] = []
     spans = [months, months.year_before()] if year_before else [months]
-    cells = query(view.version, view.viewer, names, view.scope.code, spans, by="month")
+    cells = query(view.version, view.viewer, names, view.scope.code, spans, by="month", only=classed(view))
     labels: list[str] = []
     for name in names:
         measure = catalogue().get(name)
@@ -421,7 +438,9 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
     if view.scope.child_level is None:
         return None
     measure = catalogue().get(name)
-    cells = query(view.version, view.viewer, [name], view.scope.code, [view.period], by="child")
+    cells = query(
+        view.version, view.viewer, [name], view.scope.code, [view.period], by="child", only=classed(view)
+    )
     down = -1 if measure.direction != "down" else 1
     valued = [c for c in cells if isinstance(c.result, Value)]
     valued.sort(key=lambda c: (down * c.result.value, c.place))  # type: ignore[union-attr]
@@ -548,7 +567,9 @@ def breakdown(view: View, name: str, by: str, title: str, labels: dict[str, Text
     measure = catalogue().get(name)
     cells = [
         c
-        for c in query(view.version, view.viewer, [name], view.scope.code, [view.period], by=by)
+        for c in query(
+            view.version, view.viewer, [name], view.scope.code, [view.period], by=by, only=classed(view)
+        )
         if c.key is not None
     ]
     cells.sort(key=lambda c: -(c.result.value if isinstance(c.result, Value) else -1))

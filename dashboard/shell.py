@@ -247,6 +247,17 @@ def _controls(one: Page, view: View, sheet: Sheet) -> None:
                     lambda days: {"compare": f"{days[0]}{BETWEEN}{days[1]}"} if len(days) == 2 else {},
                 ),
             )
+        for pick in sheet.choices:
+            options = [dict(option.address) for option in pick.options]
+            st.selectbox(
+                pick.label,
+                range(len(options)),
+                index=next((i for i, option in enumerate(pick.options) if option.current), 0),
+                key=f"{pick.label}|{mark}",
+                format_func=[option.label for option in pick.options].__getitem__,
+                width=150,
+                on_change=_set_from(f"{pick.label}|{mark}", view, options.__getitem__),
+            )
         if "q" in one.asks:
             st.text_input(
                 WORDS["search"][lang],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from threading import Lock
 
-from dashboard.blocks import Block, Sheet
+from dashboard.blocks import Block, Pick, Sheet
 from dashboard.comparison import checked, compared_text
 from warehouse.mistake import Mistake
 from warehouse.period import Period
@@ -18,7 +18,7 @@ from warehouse.text import LANGS, Lang, Text
 from warehouse.version import Version
 from warehouse.viewer import Viewer
 
-CHOICES = ("layer", "month", "q", "measure")
+CHOICES = ("layer", "month", "q", "measure", "category")
 """Parameters of an address that only some pages ask for, and check."""
 
 
@@ -53,7 +53,8 @@ class Page:
     """A page is data: `build` turns a view into blocks and touches nothing else.
 
     `live`: the page tells ages by the clock, so it is built anew each time instead of once per version.
-    `asks`: the CHOICES it understands; others are not in its address.
+    `asks`: the CHOICES it understands; others are not in its address. `offers`: what of them the row of controls shows,
+    what is chosen of it stands in the page's title.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Page:
     wall: bool = False
     live: bool = False
     asks: tuple[str, ...] = ()
+    offers: Callable[[View], tuple[Pick, ...]] | None = None
 
 
 def periods(cutoff: datetime) -> dict[str, tuple[Text, Period]]:
@@ -170,9 +172,11 @@ def _sheet(page: Page, view: View) -> Sheet:
     notice = view.site.notice
     if notice is None and view.site.synthetic:
         notice = Text(zh="数据为演示合成数据，非真实记录。", en="Synthetic demo data; not real records.")
+    picks = page.offers(view) if page.offers else ()
+    chosen = [option.label for pick in picks for option in pick.options[1:] if option.current]
     return Sheet(
         page=page.name,
-        title=page.label[view.lang],
+        title=" · ".join((page.label[view.lang], *chosen)),
         place=view.scope.name[view.lang],
         period=f"{view.period.start} – {view.period.end}",
         compare=compared_text(view.compare, view.period, view.cutoff)[view.lang],
@@ -181,6 +185,7 @@ def _sheet(page: Page, view: View) -> Sheet:
         lang=view.lang,
         notices=(notice[view.lang],) if notice else (),
         blocks=page.build(view),
+        choices=picks,
     )
 
 

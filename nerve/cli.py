@@ -183,6 +183,7 @@ def value(
         str,
         typer.Option(help="both, previous, year, to_date, lunar, none, or two days: 2025-01-01..2025-03-31."),
     ] = "none",
+    only: Annotated[str | None, typer.Option(help="One class alone, such as category=safety.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer one measure, through the same code path as the pages."""
@@ -212,7 +213,9 @@ def value(
         raise Mistake("--compare", f"cannot compare by {by}", "leave --by out, or give a level or a class")
     known = catalogue().get(measure)
     spans = list(dict.fromkeys([period, *(other.period for other in others)]))
-    answers = query(version, view.viewer, [measure], view.scope.code, spans, by=by, cutoff=moment)
+    answers = query(
+        version, view.viewer, [measure], view.scope.code, spans, by=by, cutoff=moment, only=_class(only)
+    )
     before = {(cell.place, cell.key, cell.period): cell.result for cell in answers}
     cells = [cell for cell in answers if cell.period == period or by in ("month", "day")]
     rows: list[dict[str, Any]] = []
@@ -389,6 +392,15 @@ def diff(
 def _period(cutoff: datetime, start: str | None, end: str | None) -> Period:
     last = _day("--to", end) or cutoff.date()
     return Period(_day("--from", start) or last.replace(month=1, day=1), last)
+
+
+def _class(value: str | None) -> tuple[str, str] | None:
+    if value is None:
+        return None
+    dimension, sign, code = value.partition("=")
+    if not (dimension and sign and code):
+        raise Mistake("--only", f"'{value}' names no class", "write it as category=safety")
+    return dimension, code
 
 
 def _day(option: str, value: str | None) -> date | None:
