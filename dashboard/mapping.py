@@ -93,7 +93,9 @@ def tested(view: View, spot: Hotspot) -> str:
         return view.text("单点、连片", "both")
     if spot.alone:
         return view.text("单点", "alone")
-    return view.text("连片", "village") if spot.together else view.text("不显著", "not clear")
+    if spot.high:
+        return view.text("连片", "village")
+    return view.text("近月", "lately") if spot.rising else view.text("不显著", "not clear")
 
 
 def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int, layer: Layer = "rate") -> Map:

@@ -21,7 +21,7 @@ from dashboard.blocks import Block, Column, Note, Row, Sheet, Table, Tiles
 from dashboard.brief import compose
 from dashboard.changed import figures, reasons
 from dashboard.comparison import comparisons
-from dashboard.export import Order, again, export, issue, ordered
+from dashboard.export import Order, again, export, file_name, issue, ordered
 from dashboard.figures import change
 from dashboard.pages import page
 from dashboard.printing import FORMS, Form, entries, render_brief, render_pdf
@@ -226,6 +226,25 @@ def test_every_form_can_be_made_again(site: Site, form: str) -> None:
     path.unlink()
     made, same, target = again(site, entry.id)
     assert made == content and same == entry and target.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [("hotspots", {"layer": "count", "month": "2026-02"}), ("cases", {"category": "environment"})],
+)
+def test_what_was_chosen_on_a_page_is_kept_with_its_export(
+    site: Site, name: str, chosen: dict[str, str]
+) -> None:
+    view = view_in(site, **MARCH, **chosen)
+    sheet = build(page(name), view)
+    path = site.reports / file_name(sheet, view, "pdf")
+    assert path.name.startswith("-".join((name, *chosen.values())))
+    content, entry = export(sheet, view, path)
+    assert entry.choices == chosen and again(site, entry.id)[0] == content
+    plain = view_in(site, **MARCH)
+    assert export(build(page(name), plain), plain, site.reports / "plain.pdf")[
+        1
+    ].figures != entry.figures or (name == "hotspots")
 
 
 def test_a_version_that_has_been_collected_is_said_plainly(site: Site) -> None:

@@ -38,6 +38,8 @@ MONTHS = 12
 """Whole months that a label looks at."""
 WATCHED_DAYS = 30
 """Visits are a monthly duty: in a shorter period a grid counts as observed by the 30 days up to its end."""
+KEPT = 64
+"""Periods held of one version: whoever asks for more of them waits for the tests again."""
 COARSEST: tuple[Level, ...] = ("village", "grid", "micro_grid")
 """A patrol or visit on record at these levels was seen at its grids; one of a whole township says nothing of a grid."""
 
@@ -89,9 +91,12 @@ def hotspots(version: Version, viewer: Viewer, period: Period) -> tuple[Hotspot,
     """All grids of the viewer's scope valid in the period, by code; computed once per version."""
     known = _found.setdefault(version, {})
     key = (viewer.scope, period)
-    if key not in known:
-        known[key] = _hotspots(version, viewer, period)
-    return known[key]
+    found = known.get(key)
+    if found is None:
+        if len(known) >= KEPT:
+            known.clear()
+        found = known[key] = _hotspots(version, viewer, period)
+    return found
 
 
 def months_of(version: Version, period: Period) -> tuple[Period, ...]:

@@ -9,18 +9,20 @@ from dashboard.figures import definitions, no_source, tiles
 from dashboard.lists import record
 from dashboard.mapping import LABELS, LAYERS, Grid, Layer, grid_cases, grid_map, tested
 from dashboard.view import Page, View
-from warehouse.hotspots import MEASURE, MONTHS, WATCHED_DAYS, months_of
+from warehouse.hotspots import MONTHS, WATCHED_DAYS, months_of
 from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
 from warehouse.text import Text
 
+HEADLINE = ("cases_reported", "overdue_open_cases", "on_time_closing_rate", "hours_to_close")
 LISTED = 15
 
 
 def build(view: View) -> tuple[Block, ...]:
     if view.record:
         return record(view)
-    if MEASURE.partition("_")[0] not in view.version.datasets:
+    headline = tiles(view, HEADLINE)
+    if not headline:
         return (no_source(view),)
     layer, month = _layer(view), _month(view)
     grids = grid_cases(view, month or view.period)
@@ -28,11 +30,7 @@ def build(view: View) -> tuple[Block, ...]:
     shown = f"{month.start:%Y-%m}" if month else f"{view.period.start} – {view.period.end}"
     plan = grid_map(view, grids, f"{LAYERS[layer][view.lang]} · {shown}", rings=LISTED, layer=layer)
     return (
-        Tiles(
-            view.text("范围内事件", "Cases in scope"),
-            tiles(view, ("cases_reported", "overdue_open_cases", "on_time_closing_rate", "hours_to_close")),
-            columns=4,
-        ),
+        Tiles(view.text("范围内事件", "Cases in scope"), headline, columns=4),
         replace(plan, picks=_picks(view, layer, month), tabled=True),
         Table(
             title=view.text("需要关注的网格", "Grids to look at"),
@@ -69,16 +67,15 @@ def build(view: View) -> tuple[Block, ...]:
             text=view.text(
                 "图为示意图，不是实测边界。按每户件数比较，并与全部网格的常态（机遇波动加网格间的一般差异）相比："
                 "“单点”指该网格自身的件数超出常态；“连片”指同村网格平滑后的件数率合起来偏高（Getis-Ord Gi*），且该网格自身高于平均。两项检验均控制误报率（5%）。"
+                "“近月”指全期尚不显著、近几个月才成为热点。"
                 f"走势看截至期末的近{MONTHS}个整月：新增（近1–3个月才成为热点）、持续、加剧、消退。"
                 f"期内（不足{WATCHED_DAYS}天的取期末前{WATCHED_DAYS}天）无人走访、巡逻的网格为“未巡访”，不参加检验，不等于没有问题。用于补服务，不用于“盯人”。",
                 "The map is schematic, not surveyed boundaries. Grids are compared by cases per household with what is usual among "
-                "all grids: chance, and the differences grids commonly have. “Alone”: the grid’s own cases are beyond the "
-                "usual. “village” (Gi*): the smoothed rates of its village’s grids together are high (Getis-Ord Gi*), and its own is above "
-                "average. Both tests keep false discoveries to 5 %. "
-                f"The trend looks at the {MONTHS} whole months up to the period’s end: new (a hotspot for 1–3 months only), "
-                "persistent, intensifying, fading. "
-                f"A grid that nobody visited or patrolled in the period (or the {WATCHED_DAYS} days to its end, where it is shorter) is “not observed”: "
-                "it is not tested, and may have troubles all the same. For sending help, not for watching people.",
+                "all grids. “Alone”: a grid’s own cases are beyond it. “Village”: the smoothed rates of its village’s grids together "
+                "are (Getis-Ord Gi*), and its own is above average. “Lately”: only in the last months. False discoveries are kept to "
+                f"5 %. The trend looks at the {MONTHS} whole months to the period’s end: new (1–3 months), persistent, intensifying, "
+                f"fading. “Not observed”: nobody visited or patrolled there in the period (or its last {WATCHED_DAYS} days, if shorter): "
+                "not tested, not free of trouble. For sending help, not for watching people.",
             ),
             defines=True,
             items=definitions(view, ("cases_reported", "overdue_open_cases")),
@@ -130,8 +127,8 @@ def _sentence(view: View, grids: list[Grid]) -> str:
     lately = sum(g.spot.rising and not g.spot.high for g in grids)
     unseen = sum(g.spot.state == "unobserved" for g in grids)
     said = view.text(
-        f"{seen:,} 个网格参加比较，{high} 个明显偏高（单点 {alone} 个，仅连片 {high - alone} 个）。",
-        f"{seen:,} grids compared, {high} clearly high: {alone} alone, {high - alone} only with their village.",
+        f"范围内 {seen:,} 个网格中，{high} 个明显偏高（单点 {alone} 个，仅连片 {high - alone} 个）。",
+        f"Of {seen:,} grids here {high} are clearly high: {alone} alone, {high - alone} only with their village.",
     )
     if lately:
         said += view.text(f"另有 {lately} 个只在近几个月偏高。", f" {lately} more only in the last months.")
