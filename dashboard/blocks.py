@@ -20,12 +20,15 @@ Address = tuple[tuple[str, str], ...]
 @dataclass(frozen=True)
 class Change:
     """One comparison: "+0.8" "points vs previous period"; `lamp` good/off where it really changed, and for better
-    or worse; `said` in a sentence: "up 0.8 points on the previous period"."""
+    or worse; `said` in a sentence: "up 0.8 points on the previous period"; `than` after better or worse: "than in the
+    previous period"; `real`: whether and which way it really changed, "" where there is no test."""
 
     label: str
     text: str
     lamp: Lamp = "neutral"
     said: str = ""
+    than: str = ""
+    real: Literal["up", "down", "none", ""] = ""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Trend:
-    """Values over time. `labels` are the x labels; `target` a line with its label."""
+    """Values over time. `labels` are the x labels; `target` a line with its label; `measures` those it shows."""
 
     title: str
     labels: tuple[str, ...]
@@ -86,6 +89,7 @@ class Trend:
     target: tuple[float, str] | None = None
     sentence: str = ""
     note: str = ""
+    measures: tuple[str, ...] = ()
     kind: Literal["trend"] = "trend"
 
 
@@ -112,6 +116,7 @@ class Ranking:
     target: tuple[float, str] | None = None
     sentence: str = ""
     note: str = ""
+    measures: tuple[str, ...] = ()
     kind: Literal["ranking"] = "ranking"
 
 
@@ -132,7 +137,7 @@ class Row:
 @dataclass(frozen=True)
 class Table:
     """Rows of final text. `total`: how many rows there are where `rows` is cut. `printed=False`: never in
-    print or on a wall (record lists)."""
+    print or on a wall (record lists). `beside`: it stands beside what comes before it, however many columns."""
 
     title: str
     columns: tuple[Column, ...]
@@ -142,13 +147,19 @@ class Table:
     note: str = ""
     empty: str = ""
     printed: bool = True
+    beside: bool = False
     kind: Literal["table"] = "table"
+
+
+Gap = Literal["empty", "unobserved", "inapplicable", "suppressed"]
+"""Why there is no figure: no record yet; nobody looked; cannot be asked there; too few to show. None of them is zero."""
 
 
 @dataclass(frozen=True)
 class Shape:
     """One cell of the map: rings of (x, y) in the map's own coordinates (x east, y north). `level` is the
-    class index into `Map.classes`, None for no data. `ring` numbers a marked hotspot."""
+    class index into `Map.classes`, None where there is no figure, for the reason `gap`. `ring` numbers a marked
+    hotspot."""
 
     code: str
     label: str
@@ -157,11 +168,30 @@ class Shape:
     text: str
     ring: str = ""
     address: Address = ()
+    gap: Gap = "empty"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One of a pick: its word, the address it leads to, and whether it is the one shown."""
+
+    label: str
+    address: Address
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class Pick:
+    """What a reader may choose of a block on the screen; on paper the title says what was chosen."""
+
+    label: str
+    options: tuple[Option, ...]
 
 
 @dataclass(frozen=True)
 class Map:
-    """A schematic map of places coloured by class; `outlines` are the parents' borders with their labels."""
+    """A schematic map of places coloured by class; `outlines` are the parents' borders with their labels. `gaps`: the
+    words of the gaps its shapes have. `tabled`: the table after it says what its rings are, so that paper need not."""
 
     title: str
     shapes: tuple[Shape, ...]
@@ -170,6 +200,10 @@ class Map:
     legend: str = ""
     sentence: str = ""
     note: str = ""
+    picks: tuple[Pick, ...] = ()
+    gaps: tuple[tuple[Gap, str], ...] = ()
+    tabled: bool = False
+    measures: tuple[str, ...] = ()
     kind: Literal["map"] = "map"
 
 
@@ -213,7 +247,7 @@ class Sheet:
     """A built page: heading, what it is about, its blocks, and what every copy of it must carry.
 
     `notices`: lines shown on screen and on every printed page ("Synthetic demo data …").
-    `version`, `cutoff`: the data version and the cut-off as shown.
+    `version`, `cutoff`: the data version and the cut-off as shown. `choices`: what the row of controls offers besides.
     """
 
     page: str
@@ -226,6 +260,7 @@ class Sheet:
     lang: str
     notices: tuple[str, ...] = ()
     blocks: tuple[Block, ...] = field(default=())
+    choices: tuple[Pick, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from dashboard.blocks import Column, Row, Table
-from dashboard.figures import number, unit
+from dashboard.figures import classed, number, unit
 from dashboard.printing.register import Entry
 from dashboard.view import View
 from warehouse.catalogue import catalogue, worded
@@ -56,7 +56,9 @@ def figures(view: View, measures: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The headline figures as the register keeps them: status, value, counts, and a stamp of the definition."""
     if not measures:
         return {}
-    cells = query(view.version, view.viewer, list(measures), view.scope.code, [view.period])
+    cells = query(
+        view.version, view.viewer, list(measures), view.scope.code, [view.period], only=classed(view)
+    )
     return {
         cell.measure: {**_kept(cell.result), "definition": _stamp(view.version, cell.measure)}
         for cell in cells

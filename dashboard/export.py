@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +29,7 @@ FORMS = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 """The forms of an export, by the ending of its file, each with its media type."""
-SHAPING = {"name", "synthetic", "notice", "targets", "params"}
+SHAPING = {"name", "synthetic", "notice", "targets", "params", "signs"}
 """What of a site's settings shapes a page: kept with an export, so that it can be made again after a change."""
 
 
@@ -52,8 +53,9 @@ def form_of(path: Path) -> str:
 
 
 def file_name(sheet: Sheet, view: View, form: str) -> str:
-    """A name that tells exports of different places, days, languages and versions apart."""
-    return f"{sheet.page}-{view.scope.code}-{view.period.end}-{view.lang}-{sheet.version}.{form}"
+    """A name that tells exports of different places, days, choices, languages and versions apart."""
+    chosen = "".join(f"-{re.sub(r'[^0-9a-z-]', '', value)}" for _, value in view.choices)
+    return f"{sheet.page}{chosen}-{view.scope.code}-{view.period.end}-{view.lang}-{sheet.version}.{form}"
 
 
 def ordered(site: Site, names: Sequence[str], form: str = "", who: str = "") -> tuple[Order, Template]:
@@ -171,6 +173,7 @@ def view_again(site: Site, entry: Entry) -> View:
         "lang": entry.lang,
         "dataset": entry.dataset,
         "record": entry.record,
+        **entry.choices,
     }
     asked = datetime.fromisoformat(entry.asked) if entry.asked else None
     return view_of(then, version(site, entry.version), Viewer(entry.viewer or site.home), params, asked=asked)
@@ -256,6 +259,7 @@ def _registered(view: View, page: str, path: Path, content: bytes, **more: Any) 
         path=path,
         dataset=view.dataset,
         record=view.record,
+        choices=dict(view.choices),
         viewer=view.viewer.scope,
         asked=view.asked.isoformat(),
         settings={**settings, "cutoff": view.cutoff.isoformat()},

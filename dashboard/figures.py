@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from dashboard.blocks import Axis, Bar, Change, Lamp, Note, Ranking, Series, Tile, Trend
+from dashboard.comparison import Comparison, comparisons
 from dashboard.names import place_names
 from dashboard.view import View
 from warehouse.catalogue import Measure, catalogue, worded
@@ -137,15 +138,20 @@ def _target_number(measure: Measure, value: float) -> str:
     return f"{value:g}"
 
 
+ALIKE = 1.1
+"""How many times as long one period may be as the other and its counts still be compared as they are."""
+
+
 def change(
     view: View,
     measure: Measure,
     now: Result,
     before: Result,
-    label: str,
+    against: Comparison,
     days: tuple[float, float] = (1.0, 1.0),
 ) -> Change | None:
-    """The difference to another period: points for rates, percent for counts, hours or minutes as they are.
+    """The difference to another period: points for rates, percent for counts (a day, where the periods' lengths differ),
+    hours or minutes as they are.
 
     It is shown, and called better or worse, only where the test of `warehouse.statistics` says that chance alone
     would not make it, else it is "no real change"; a median or a weighted rate has no such test, so its difference is shown and not judged.
@@ -157,6 +163,14 @@ def change(
         difference = round((now.value - before.value) * 100, 1)
         text, size = f"{difference:+.1f} ", f"{abs(difference):.1f} "
         text, size = text + view.text("个百分点", "pts"), size + view.text("个百分点", "points")
+    elif (
+        measure.unit == "count" and measure.cls != "as_of" and max(days) > ALIKE * min(days) and before.value
+    ):
+        # Of unlike lengths only what happened in a day can be compared.
+        difference = now.value / days[0] * days[1] - before.value
+        text = f"{difference / before.value * 100:+.1f}%"
+        size = view.text(f"（日均）{text.lstrip('+-')}", f"{text.lstrip('+-')} a day")
+        text = view.text(f"日均{text}", f"{text} a day")
     elif measure.unit == "count":
         difference = now.value - before.value
         text = f"{difference / before.value * 100:+.1f}%" if before.value else f"{difference:+,.0f}"
@@ -166,33 +180,26 @@ def change(
         text = f"{difference:+.1f} {unit(measure, view.lang)}"
         size = text.lstrip("+-")
     text = text.replace("-", "−")
-    phrase = AGAINST.get(label, Text(zh=label, en=label))[view.lang]
-    if difference == 0:
-        return Change(
-            label, view.text("持平", "no change"), said=view.text(f"{phrase}持平", f"no change {phrase}")
-        )
+    phrase, than = against.said[view.lang], against.than[view.lang]
+
+    def told(text: str, said: str, shade: Lamp = "neutral", real: Direction | None = "none") -> Change:
+        sentence = view.text(f"{phrase}{said}".replace(" ", ""), f"{said} {phrase}")
+        return Change(against.label[view.lang], text, shade, sentence, than, real or "")
+
     real = _real(measure, now, before, days)
+    if difference == 0:
+        same = view.text("持平", "no change")
+        return told(same, same, real=real and "none")
     if real == "none":
-        nothing = view.text("无明显变化", "no real change")
-        return Change(label, nothing, said=view.text(f"{phrase}{nothing}", f"{nothing} {phrase}"))
+        nothing = view.text("无实质变化", "no real change")
+        return told(nothing, nothing)
     if real is None:
-        return Change(label, text, said=view.text(f"{phrase}{text}".replace(" ", ""), f"{text} {phrase}"))
+        return told(text, text, real=None)
     shade: Lamp = "neutral"
     if measure.direction != "none":
         shade = "good" if real == measure.direction else "off"
     course = view.text("上升", "up") if real == "up" else view.text("下降", "down")
-    return Change(
-        label, text, shade, view.text(f"{phrase}{course}{size}".replace(" ", ""), f"{course} {size} {phrase}")
-    )
-
-
-AGAINST: dict[str, Text] = {
-    "较上期": Text(zh="较上期", en=""),
-    "较上年同期": Text(zh="较上年同期", en=""),
-    "vs previous": Text(zh="", en="on the previous period"),
-    "vs last year": Text(zh="", en="on the same period last year"),
-}
-"""How a comparison's label stands in a sentence."""
+    return told(text, f"{course} {size}", shade, real)
 
 
 def _real(measure: Measure, now: Value, before: Value, days: tuple[float, float]) -> Direction | None:
@@ -208,14 +215,15 @@ def _real(measure: Measure, now: Value, before: Value, days: tuple[float, float]
     return None
 
 
-def compared(view: View) -> list[tuple[str, Period]]:
-    """The periods a view is compared with, each with its label."""
-    out: list[tuple[str, Period]] = []
-    if view.compare in ("both", "previous"):
-        out.append((view.text("较上期", "vs previous"), view.period.previous()))
-    if view.compare in ("both", "year"):
-        out.append((view.text("较上年同期", "vs last year"), view.period.year_before()))
-    return out
+def compared(view: View) -> tuple[Comparison, ...]:
+    """The periods a view is compared with, each with its words."""
+    return comparisons(view.compare, view.period, view.cutoff)
+
+
+def classed(view: View) -> tuple[str, str] | None:
+    """The class a page is narrowed to, as `query` takes it."""
+    code = view.chosen("category")
+    return ("category", code) if code else None
 
 
 def trend_months(view: View, months: int = 12) -> Period:
@@ -231,8 +239,13 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
 
     None at all where not one of the measures can be asked here (the site has no such source).
     """
+    only = classed(view)
+    if only:
+        # Beside the others, what is not counted by class would say nothing of it.
+        measures = [catalogue().get(name) for name in names]
+        names = [m.name for m in measures if only[0] in m.dimensions and not m.protected]
     others = compared(view)
-    spans = [view.period, *(p for _, p in others)]
+    spans = [view.period, *(other.period for other in others)]
     months = trend_months(view)
     parts = months.months()
     # One question for both is one statement. Months of protected measures are asked as a family of their own,
@@ -244,6 +257,7 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
         names,
         view.scope.code,
         spans if apart else list(dict.fromkeys([*spans, *parts])),
+        only=only,
     )
     found = index(cells)
     if all(isinstance(found[name, view.period], NotApplicable) for name in names):
@@ -257,8 +271,9 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
         measure = catalogue().get(name)
         now = found[name, view.period]
         changes = (
-            change(view, measure, now, found[name, p], label, (_days(view, view.period), _days(view, p)))
-            for label, p in others
+            change(view, measure, now, found[name, p], other, (days_of(view, view.period), days_of(view, p)))
+            for other in others
+            for p in (other.period,)
         )
         label = measure.label[view.lang]
         out.append(
@@ -274,13 +289,18 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
                 note=worded(measure.note, view.version.params)[view.lang] if measure.note else "",
                 changes=tuple(c for c in changes if c is not None),
                 spark=tuple(r.value if isinstance(r, Value) else None for r in sparks[name]),
-                passport=tuple(
-                    (k[view.lang], v[view.lang])
-                    for k, v in passport(view.version, name, view.scope, view.period, view.cutoff)
-                ),
+                passport=_passport(view, name),
             )
         )
     return tuple(out)
+
+
+def _passport(view: View, name: str) -> tuple[tuple[str, str], ...]:
+    """The lines of a figure's passport; its last is the command that gives the figure again."""
+    lines = passport(view.version, name, view.scope, view.period, view.cutoff)
+    *above, (again, command) = ((k[view.lang], v[view.lang]) for k, v in lines)
+    only = classed(view)
+    return (*above, (again, f"{command} --only {'='.join(only)}" if only else command))
 
 
 def no_source(view: View) -> Note:
@@ -291,7 +311,7 @@ def no_source(view: View) -> Note:
     )
 
 
-def _days(view: View, period: Period) -> float:
+def days_of(view: View, period: Period) -> float:
     """The days of a period that have begun by the cut-off; at least one."""
     return max(1.0, (min(period.end, view.cutoff.date()) - period.start).days + 1.0)
 
@@ -345,7 +365,7 @@ def trend(view: View, names: Sequence[str], title: str, *, year_before: bool = F
     first = catalogue().get(names[0])
     series: list[Series] = []
     spans = [months, months.year_before()] if year_before else [months]
-    cells = query(view.version, view.viewer, names, view.scope.code, spans, by="month")
+    cells = query(view.version, view.viewer, names, view.scope.code, spans, by="month", only=classed(view))
     labels: list[str] = []
     for name in names:
         measure = catalogue().get(name)
@@ -381,6 +401,7 @@ def trend(view: View, names: Sequence[str], title: str, *, year_before: bool = F
         axis=axis(values, zero=not share, percent=share, unit=unit(first, view.lang)),
         target=target,
         sentence=_trend_sentence(view, first, series[0], labels, months.end),
+        measures=tuple(names),
     )
 
 
@@ -417,7 +438,9 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
     if view.scope.child_level is None:
         return None
     measure = catalogue().get(name)
-    cells = query(view.version, view.viewer, [name], view.scope.code, [view.period], by="child")
+    cells = query(
+        view.version, view.viewer, [name], view.scope.code, [view.period], by="child", only=classed(view)
+    )
     down = -1 if measure.direction != "down" else 1
     valued = [c for c in cells if isinstance(c.result, Value)]
     valued.sort(key=lambda c: (down * c.result.value, c.place))  # type: ignore[union-attr]
@@ -485,6 +508,7 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
         ),
         target=target,
         sentence=_ranking_sentence(view, measure, valued, names),
+        measures=(name,),
         note=note,
     )
 
@@ -543,7 +567,9 @@ def breakdown(view: View, name: str, by: str, title: str, labels: dict[str, Text
     measure = catalogue().get(name)
     cells = [
         c
-        for c in query(view.version, view.viewer, [name], view.scope.code, [view.period], by=by)
+        for c in query(
+            view.version, view.viewer, [name], view.scope.code, [view.period], by=by, only=classed(view)
+        )
         if c.key is not None
     ]
     cells.sort(key=lambda c: -(c.result.value if isinstance(c.result, Value) else -1))
@@ -563,6 +589,7 @@ def breakdown(view: View, name: str, by: str, title: str, labels: dict[str, Text
         bars=bars,
         axis=axis([b.value for b in bars], zero=True, percent=share, unit=unit(measure, view.lang)),
         sentence=_breakdown_sentence(view, measure, cells, [bar.label for bar in bars]),
+        measures=(name,),
     )
 
 

@@ -75,7 +75,11 @@ def _table(
         dataset,
         view.scope.code,
         None if counts_in else view.period,
-        where={"counts_in": counts_in} if counts_in else None,
+        where={
+            key: value
+            for key, value in (("counts_in", counts_in), ("category", view.chosen("category")))
+            if value
+        },
         order=order,
         limit=SHOWN,
     )

@@ -1,122 +1,107 @@
-"""The schematic map: grids coloured by cases per household, the clearly high ones ringed."""
+"""The schematic map: grids coloured by one layer, hotspots ringed; what a hotspot is, `warehouse.hotspots` says."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import lru_cache
 from itertools import pairwise
+from typing import Literal
 
-from dashboard.blocks import Map, Shape
+from dashboard.blocks import Gap, Map, Shape
 from dashboard.names import place_names
 from dashboard.view import View
 from warehouse.catalogue import Level
+from warehouse.hotspots import MEASURE, Hotspot, hotspots
 from warehouse.period import Period
-from warehouse.query import query
-from warehouse.result import Value
 from warehouse.scope import tree_of
+from warehouse.statistics import Label
 from warehouse.text import Text
 from warehouse.version import Version
 
-HIGH_Z = 4.0
-"""Standard deviations above the expected count at which a grid is ringed. With 1,326 grids compared at once
-a bound of 4 lets about 0.04 false alarms through by chance (Bonferroni on the normal approximation of a
-Poisson count)."""
-HIGH_COUNT = 10
-HIGH_RATIO = 2.0
 QUANTILES = (0.35, 0.65, 0.85, 0.97)
-RECENT_DAYS = 90
-RISING = 1.5
+CLEAR_Z = 1.96
+"""Gi* from which a village's grids are above the usual, were they the only ones looked at."""
+
+Layer = Literal["rate", "count", "test", "label"]
+LAYERS: dict[Layer, Text] = {
+    "rate": Text(zh="每百户件数", en="Rate"),
+    "count": Text(zh="件数", en="Count"),
+    "test": Text(zh="连片检验", en="Gi* test"),
+    "label": Text(zh="走势", en="Trend"),
+}
+LABELS: dict[Label | None, Text] = {
+    None: Text(zh="无", en="none"),
+    "fading": Text(zh="消退", en="fading"),
+    "persistent": Text(zh="持续", en="persistent"),
+    "intensifying": Text(zh="加剧", en="intensifying"),
+    "new": Text(zh="新增", en="new"),
+}
+"""How a hotspot moves, from what calls least to what calls most for a look."""
+GAPS: dict[Gap, Text] = {
+    "unobserved": Text(zh="未巡访", en="not observed"),
+    "inapplicable": Text(zh="不适用（无住户）", en="not applicable (no households)"),
+    "suppressed": Text(zh="不予显示", en="suppressed"),
+    "empty": Text(zh="无数据", en="no data"),
+}
 
 Ring = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """One grid in a period: its cases, its households, cases per 100 households, its rate over the scope's."""
+    """One grid in a period, by its name in the view's language, with what is known of it."""
 
-    code: str
     name: str
-    cases: int
-    households: int
-    rate: float
-    ratio: float
-    z: float
-    trend: Text
+    spot: Hotspot
+
+    @property
+    def code(self) -> str:
+        return self.spot.code
 
     @property
     def marked(self) -> bool:
-        return self.z > HIGH_Z and self.cases >= HIGH_COUNT and self.ratio >= HIGH_RATIO
+        return self.spot.marked
 
     @property
     def rising(self) -> bool:
-        return self.trend == _RISING
+        return self.spot.rising
 
+    @property
+    def rate(self) -> float:
+        """Cases per 100 households."""
+        return self.spot.rate * 100
 
-_RISING = Text(zh="新升", en="rising")
-_STEADY = Text(zh="持续", en="steady")
-_FADING = Text(zh="回落", en="fading")
+    @property
+    def ratio(self) -> float:
+        """Its rate over that of all grids compared."""
+        return self.spot.rate / self.spot.usual if self.spot.usual else 0.0
 
 
 def grid_cases(view: View, period: Period) -> list[Grid]:
-    """The grids of the scope with cases and exposure, the most excessive first.
-
-    Expected cases = the grid's households × the scope's cases per household; z = (cases − expected) / √expected.
-    """
-    end = min(period.end, view.cutoff.date())
-    recent = Period(end - timedelta(days=RECENT_DAYS - 1), end)
-    before = Period(recent.start - timedelta(days=3 * RECENT_DAYS), recent.start - timedelta(days=1))
-    spans = list(dict.fromkeys([period, recent, before]))
-    found: dict[Period, dict[str, float]] = {span: {} for span in spans}
-    for cell in query(view.version, view.viewer, ["cases_reported"], view.scope.code, spans, by="grid"):
-        if isinstance(cell.result, Value):
-            found[cell.period][cell.place] = cell.result.value
+    """The grids of the scope, those furthest above the usual first."""
     names = place_names(view)
-    exposure = {
-        str(code): (names[str(code)], int(households))
-        for code, households in view.version.rows(
-            "select code, households from places where level = 'grid' and households > 0"
-        )
-    }
-    counts = found[period]
-    inside = [p.code for p in tree_of(view.version).at_level(view.scope, "grid") if p.code in exposure]
-    households = sum(exposure[code][1] for code in inside)
-    total = sum(counts.get(code, 0.0) for code in inside)
-    overall = total / households if households else 0.0
-    out: list[Grid] = []
-    for code in inside:
-        name, homes = exposure[code]
-        cases = counts.get(code, 0.0)
-        expected = homes * overall
-        z = (cases - expected) / math.sqrt(expected) if expected > 0 else 0.0
-        now = found[recent].get(code, 0.0) / recent.days
-        then = found[before].get(code, 0.0) / before.days
-        trend = _STEADY
-        if now > RISING * then:
-            trend = _RISING
-        elif now * RISING < then:
-            trend = _FADING
-        out.append(
-            Grid(
-                code, name, int(cases), homes, cases / homes * 100,
-                cases / expected if expected > 0 else 0.0, z, trend,
-            )
-        )  # fmt: skip
-    out.sort(key=lambda g: (-g.z, g.code))
-    return out
+    inside = tree_of(view.version).below(view.scope.code)
+    found = [spot for spot in hotspots(view.version, view.viewer, period) if spot.code in inside]
+    found.sort(key=lambda spot: (not spot.marked, -spot.own, spot.code))
+    return [Grid(names[spot.code], spot) for spot in found]
 
 
-def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int) -> Map:
-    """The grids of the scope in five classes of equal count by rate; the first `rings` marked ones numbered."""
-    rates = sorted(g.rate for g in grids)
-    # Few grids give equal quantiles: a class that would hold nothing is left out.
-    breaks = (
-        sorted({round(rates[int(len(rates) * q)], 1) for q in QUANTILES} - {round(rates[0], 1)})
-        if rates
-        else []
-    )
+def tested(view: View, spot: Hotspot) -> str:
+    """Which test found a hotspot."""
+    if spot.alone and spot.together:
+        return view.text("单点、连片", "both")
+    if spot.alone:
+        return view.text("单点", "alone")
+    if spot.high:
+        return view.text("连片", "village")
+    return view.text("近月", "lately") if spot.rising else view.text("不显著", "not clear")
+
+
+def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int, layer: Layer = "rate") -> Map:
+    """The grids of the scope by one layer; the first `rings` marked ones numbered."""
+    seen = [g for g in grids if g.spot.state == "observed"]
+    level, classes, legend = _scale(view, layer, seen)
     shapes = geometry(view.version)
     marked = {g.code: str(i) for i, g in enumerate((g for g in grids if g.marked), start=1) if i <= rings}
     cells = tuple(
@@ -124,13 +109,11 @@ def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int) -> Ma
             code=g.code,
             label=g.name,
             rings=shapes[g.code],
-            level=sum(round(g.rate, 1) >= b for b in breaks),
-            text=view.text(
-                f"{g.cases:,} 件 · {g.households:,} 户 · 每百户 {g.rate:.1f}",
-                f"{g.cases:,} cases · {g.households:,} households · {g.rate:.1f} per 100",
-            ),
+            level=level(g) if g.spot.state == "observed" else None,
+            text=_said(view, g),
             ring=marked.get(g.code, ""),
             address=(("scope", g.code),),
+            gap="empty" if g.spot.state == "observed" else g.spot.state,
         )
         for g in grids
         if g.code in shapes
@@ -146,16 +129,91 @@ def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int) -> Ma
         for code in inside
         if code in shapes
     )
-    edges = [f"{b:.1f}" for b in breaks]
-    classes = (f"< {edges[0]}", *(f"{a}–{b}" for a, b in pairwise(edges)), f"≥ {edges[-1]}") if edges else ()
+    missing = {cell.gap for cell in cells if cell.level is None}
     return Map(
         title=title,
         shapes=cells,
         classes=classes,
         outlines=outlines,
-        legend=view.text("件/百户", "cases per 100 households"),
+        legend=legend,
         note=view.text("示意图，非实测边界", "Schematic, not surveyed boundaries"),
+        measures=(MEASURE,),
+        gaps=tuple((gap, text[view.lang]) for gap, text in GAPS.items() if gap in missing),
     )
+
+
+def _scale(
+    view: View, layer: Layer, grids: Sequence[Grid]
+) -> tuple[Callable[[Grid], int], tuple[str, ...], str]:
+    """The class of a grid, the classes' words, and what they are of."""
+    if layer == "label":
+        order = list(LABELS)
+        words = tuple(LABELS[label][view.lang] for label in order)
+        return lambda g: order.index(g.spot.label), words, view.text("近12个月", "over twelve months")
+    if layer == "test":
+        return (
+            lambda g: (
+                0 if g.spot.cold else 3 if g.spot.together else 2 if (g.spot.near or 0) >= CLEAR_Z else 1
+            ),
+            (
+                view.text("显著偏低", "clearly low"),
+                view.text("不显著", "not clear"),
+                view.text("偏高，未达显著", "high, not beyond chance"),
+                view.text("显著偏高", "clearly high"),
+            ),
+            view.text("Gi*（同村网格，控制误报率 5%）", "Gi* of the village's grids, 5 % false discoveries"),
+        )
+    if layer == "count":
+        breaks = _breaks([float(g.spot.cases) for g in grids], 0)
+        return (
+            lambda g: sum(g.spot.cases >= b for b in breaks),
+            _classes([f"{b:,.0f}" for b in breaks]),
+            view.text("件", "cases"),
+        )
+    breaks = _breaks([g.spot.smooth * 100 for g in grids], 1)
+    return (
+        lambda g: sum(round(g.spot.smooth * 100, 1) >= b for b in breaks),
+        _classes([f"{b:.1f}" for b in breaks]),
+        view.text("件/百户（平滑后）", "cases per 100 households, smoothed"),
+    )
+
+
+def _breaks(values: Sequence[float], digits: int) -> list[float]:
+    """Breaks between five classes. Few grids give equal quantiles: a class that would hold nothing is left out,
+    and where all but the highest are alike, that one has a class."""
+    ordered = [round(value, digits) for value in sorted(values)]
+    if not ordered:
+        return []
+    found = {ordered[int(len(ordered) * q)] for q in QUANTILES} - {ordered[0]}
+    return sorted(found or {ordered[-1]} - {ordered[0]})
+
+
+def _classes(edges: Sequence[str]) -> tuple[str, ...]:
+    if not edges:
+        return ("≥ 0",)
+    return (f"< {edges[0]}", *(f"{a}–{b}" for a, b in pairwise(edges)), f"≥ {edges[-1]}")
+
+
+def _said(view: View, grid: Grid) -> str:
+    """What is known of a grid, in a line or two."""
+    spot = grid.spot
+    if spot.state in ("suppressed", "empty"):
+        return GAPS[spot.state][view.lang]
+    counts = view.text(
+        f"{spot.cases:,} 件 · {spot.households:,} 户",
+        f"{spot.cases:,} cases · {spot.households:,} households",
+    )
+    if spot.state != "observed":
+        return f"{GAPS[spot.state][view.lang]} · {counts}"
+    rate = view.text(
+        f"每百户 {grid.rate:.1f}（平滑后 {spot.smooth * 100:.1f}）",
+        f"{grid.rate:.1f} per 100 (smoothed {spot.smooth * 100:.1f})",
+    )
+    near = "" if spot.near is None else f" · Gi* {spot.near:.1f}"
+    parts = [counts, rate, f"{tested(view, spot)}{near}"]
+    if spot.label is not None:
+        parts.append(LABELS[spot.label][view.lang])
+    return " · ".join(parts)
 
 
 def geometry(version: Version) -> dict[str, tuple[Ring, ...]]:

@@ -10,7 +10,6 @@ from warehouse.text import Lang
 
 SENTENCES = 6
 """Sentences of one chapter."""
-AGAINST = {"vs previous": "than in the previous period", "vs last year": "than in the same period last year"}
 NAMED = 6
 """Measures named in one sentence."""
 
@@ -64,11 +63,11 @@ def headline(tiles: Sequence[Tile], lang: Lang) -> tuple[str, ...]:
     for lamp, zh, en in (("good", "明显向好", "Better"), ("off", "明显变差", "Worse")):
         moved = [tile for tile in tiles if tile.changes and tile.changes[0].lamp == lamp]
         if moved:
-            label = moved[0].changes[0].label
+            than = moved[0].changes[0].than or moved[0].changes[0].label
             out.append(
                 _listed(
                     [tile.label for tile in moved],
-                    f"{label}{zh}" if lang == "zh" else f"{en} {AGAINST.get(label, label)}",
+                    f"{than}{zh}" if lang == "zh" else f"{en} {than}",
                     lang,
                 )
             )

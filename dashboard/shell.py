@@ -19,9 +19,10 @@ from typing import Any
 import streamlit as st
 
 from dashboard.blocks import Address, Sheet
+from dashboard.comparison import BETWEEN, COMPARES, OWN, own_period
 from dashboard.export import FORMS, export, file_name
 from dashboard.pages import PAGES
-from dashboard.view import COMPARES, Page, View, address, build, periods, view_of
+from dashboard.view import CHOICES, Page, View, address, asked_of, build, periods, view_of
 from dashboard.web.draw import Pen, page
 from dashboard.web.markup import Markup, join
 from dashboard.web.pane import href, pane, style
@@ -111,15 +112,15 @@ def _shower(one: Page, site: Site) -> Callable[[], None]:
     return show
 
 
-def _view(site: Site) -> View:
-    return view_of(site, current(site), Viewer(site.home), st.query_params.to_dict())
+def _view(one: Page, site: Site) -> View:
+    return view_of(site, current(site), Viewer(site.home), asked_of(one, st.query_params.to_dict()))
 
 
 def _explore(one: Page, site: Site) -> None:
     st.html(style())
     lang = _lang()
     try:
-        view = _view(site)
+        view = _view(one, site)
         sheet = build(one, view)
     except Mistake as mistake:
         if read_pointer(site) is None:
@@ -150,7 +151,7 @@ def _explore(one: Page, site: Site) -> None:
         heading(sheet, parents, lang),
     )
     pane(head, "head", going, lang)
-    _controls(view, sheet)
+    _controls(one, view, sheet)
 
     def leads(changes: Address) -> str:
         given = dict(changes)
@@ -160,9 +161,10 @@ def _explore(one: Page, site: Site) -> None:
 
 
 def _to(other: Page, view: View) -> str:
-    """The address of another page for the same view; an opened record stays behind."""
+    """The address of another page for the same view; an opened record and what was chosen on this page stay behind."""
     params = address(view)
-    return href(other.name, {key: text for key, text in params.items() if key not in ("dataset", "record")})
+    left = ("dataset", "record", *CHOICES)
+    return href(other.name, {key: text for key, text in params.items() if key not in left})
 
 
 def _wait(site: Site, lang: Lang) -> None:
@@ -180,8 +182,8 @@ def _wait(site: Site, lang: Lang) -> None:
 # ---- the row of controls
 
 
-def _controls(view: View, sheet: Sheet) -> None:
-    """Place below, period, comparison, PDF. Keys carry the address, so a widget never outlives its value."""
+def _controls(one: Page, view: View, sheet: Sheet) -> None:
+    """Place below, period, comparison, exports. Keys carry the address, so a widget never outlives its value."""
     lang = view.lang
     mark = "|".join(address(view).values())
     with st.container(key="scope", horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -195,9 +197,12 @@ def _controls(view: View, sheet: Sheet) -> None:
                 key=f"place|{mark}",
                 format_func=lambda code: children[code],
                 placeholder=WORDS["place_hint"][lang],
-                width=220,
+                width=200,
                 on_change=_set_from(f"place|{mark}", view, lambda code: {"scope": code}),
             )
+        own = own_period(view.compare)
+        # Days of one's own begin with those just before.
+        before = view.compare if own else BETWEEN.join(str(view.period.previous()).split("/"))
         named = {name: (label[lang], period) for name, (label, period) in periods(view.cutoff).items()}
         now = next((name for name, (_, period) in named.items() if period == view.period), None)
         st.selectbox(
@@ -207,7 +212,7 @@ def _controls(view: View, sheet: Sheet) -> None:
             key=f"period|{mark}",
             format_func=lambda name: named[name][0],
             placeholder=WORDS["own_dates"][lang],
-            width=150,
+            width=140,
             on_change=_set_from(
                 f"period|{mark}", view, lambda name: _days(named[name][1].start, named[name][1].end)
             ),
@@ -217,18 +222,51 @@ def _controls(view: View, sheet: Sheet) -> None:
             (view.period.start, view.period.end),
             key=f"dates|{mark}",
             format="YYYY-MM-DD",
-            width=230,
+            width=222,
             on_change=_set_from(f"dates|{mark}", view, lambda days: _days(*days) if len(days) == 2 else {}),
         )
         st.selectbox(
             WORDS["compare"][lang],
-            list(COMPARES),
-            index=list(COMPARES).index(view.compare),
+            [*COMPARES, before],
+            index=[*COMPARES, before].index(view.compare),
             key=f"compare|{mark}",
-            format_func=lambda name: COMPARES[name][lang],
-            width=220,
+            format_func=lambda name: COMPARES.get(name, OWN)[lang],
+            width=190,
             on_change=_set_from(f"compare|{mark}", view, lambda name: {"compare": name}),
         )
+        if own is not None:
+            st.date_input(
+                WORDS["compared_days"][lang],
+                (own.start, own.end),
+                key=f"compared|{mark}",
+                format="YYYY-MM-DD",
+                width=222,
+                on_change=_set_from(
+                    f"compared|{mark}",
+                    view,
+                    lambda days: {"compare": f"{days[0]}{BETWEEN}{days[1]}"} if len(days) == 2 else {},
+                ),
+            )
+        for pick in sheet.choices:
+            options = [dict(option.address) for option in pick.options]
+            st.selectbox(
+                pick.label,
+                range(len(options)),
+                index=next((i for i, option in enumerate(pick.options) if option.current), 0),
+                key=f"{pick.label}|{mark}",
+                format_func=[option.label for option in pick.options].__getitem__,
+                width=150,
+                on_change=_set_from(f"{pick.label}|{mark}", view, options.__getitem__),
+            )
+        if "q" in one.asks:
+            st.text_input(
+                WORDS["search"][lang],
+                view.chosen("q"),
+                key=f"q|{mark}",
+                placeholder=WORDS["search_hint"][lang],
+                width=190,
+                on_change=_set_from(f"q|{mark}", view, lambda words: {"q": words, "measure": ""}),
+            )
         st.space("stretch")
         for form, media in FORMS.items():
             name = file_name(sheet, view, form)
@@ -255,7 +293,8 @@ def _set_from(key: str, view: View, changes: Callable[[Any], Mapping[str, str]])
 
 
 def _days(first: date, last: date) -> dict[str, str]:
-    return {"from": first.isoformat(), "to": last.isoformat()}
+    # A month chosen on the page was one of the period left.
+    return {"from": first.isoformat(), "to": last.isoformat(), "month": ""}
 
 
 def _file(sheet: Sheet, view: View, name: str) -> bytes:
@@ -283,7 +322,7 @@ def _beat(one: Page, site: Site) -> WallData | None:
     if read_pointer(site) is None:
         return None
     try:
-        view = _view(site)
+        view = _view(one, site)
         return wall_data(
             build(one, view),
             f"{site.name[view.lang]}{'' if view.lang == 'zh' else ' · '}{WORDS['center'][view.lang]}",

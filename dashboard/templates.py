@@ -22,9 +22,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dashboard.comparison import COMPARES
 from dashboard.pages import PAGES
 from dashboard.printing import FORMS
-from dashboard.view import COMPARES, periods
+from dashboard.view import periods
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site, mistake_of
 from warehouse.text import LANGS, Text

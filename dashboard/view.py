@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from threading import Lock
-from typing import Literal, cast, get_args
 
-from dashboard.blocks import Block, Sheet
-from warehouse.mistake import Mistake, nearest
+from dashboard.blocks import Block, Pick, Sheet
+from dashboard.comparison import checked, compared_text
+from warehouse.mistake import Mistake
 from warehouse.period import Period
 from warehouse.scope import Scope, clip
 from warehouse.site import Site
@@ -18,31 +18,31 @@ from warehouse.text import LANGS, Lang, Text
 from warehouse.version import Version
 from warehouse.viewer import Viewer
 
-Compare = Literal["both", "previous", "year", "none"]
-COMPARES: dict[Compare, Text] = {
-    "both": Text(zh="环比与同比", en="Previous period and last year"),
-    "previous": Text(zh="环比（上一周期）", en="Previous period"),
-    "year": Text(zh="同比（上年同期）", en="Same period last year"),
-    "none": Text(zh="不对比", en="No comparison"),
-}
+CHOICES = ("layer", "month", "q", "measure", "category")
+"""Parameters of an address that only some pages ask for, and check."""
 
 
 @dataclass(frozen=True)
 class View:
     """All that a page may depend on. `record` opens one record of `dataset` (officials only); `asked` is the site's
-    clock when the view was asked for, by which ages are told."""
+    clock when the view was asked for, by which ages are told. `choices`: what else its page lets one choose (`Page.asks`)."""
 
     site: Site
     version: Version
     viewer: Viewer
     scope: Scope
     period: Period
-    compare: Compare
+    compare: str
     lang: Lang
     cutoff: datetime
     asked: datetime
     dataset: str = ""
     record: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+
+    def chosen(self, name: str) -> str:
+        """What was chosen under a name of `CHOICES`, or ""."""
+        return dict(self.choices).get(name, "")
 
     def text(self, zh: str, en: str) -> str:
         return zh if self.lang == "zh" else en
@@ -53,6 +53,8 @@ class Page:
     """A page is data: `build` turns a view into blocks and touches nothing else.
 
     `live`: the page tells ages by the clock, so it is built anew each time instead of once per version.
+    `asks`: the CHOICES it understands; others are not in its address. `offers`: what of them the row of controls shows,
+    what is chosen of it stands in the page's title.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Page:
     build: Callable[[View], tuple[Block, ...]]
     wall: bool = False
     live: bool = False
+    asks: tuple[str, ...] = ()
+    offers: Callable[[View], tuple[Pick, ...]] | None = None
 
 
 def periods(cutoff: datetime) -> dict[str, tuple[Text, Period]]:
@@ -100,9 +104,6 @@ def view_of(
     lang = params.get("lang") or site.languages[0]
     if lang not in LANGS:
         raise Mistake("lang", f"unknown language '{lang}'", "use zh or en")
-    compare = params.get("compare") or "both"
-    if compare not in get_args(Compare):
-        raise Mistake("compare", f"unknown comparison '{compare}'", nearest(compare, get_args(Compare)))
     return View(
         site=site,
         version=version,
@@ -112,12 +113,13 @@ def view_of(
             _day("from", params.get("from"), first.start),
             _day("to", params.get("to"), first.end),
         ),
-        compare=cast(Compare, compare),
+        compare=checked(params.get("compare") or "both"),
         lang=lang,
         cutoff=version.cutoff,
         asked=asked or site.now(),
         dataset=params.get("dataset", ""),
         record=params.get("record", ""),
+        choices=tuple((name, params[name]) for name in CHOICES if params.get(name)),
     )
 
 
@@ -129,11 +131,17 @@ def address(view: View, **changes: str) -> dict[str, str]:
         "to": view.period.end.isoformat(),
         "compare": view.compare,
         "lang": view.lang,
+        **dict(view.choices),
     }
     if view.record and "scope" not in changes:
         out |= {"dataset": view.dataset, "record": view.record}
     out |= changes
     return {key: value for key, value in out.items() if value}
+
+
+def asked_of(page: Page, params: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of an address that a page understands."""
+    return {key: text for key, text in params.items() if key not in CHOICES or key in page.asks}
 
 
 def build(page: Page, view: View) -> Sheet:
@@ -142,7 +150,7 @@ def build(page: Page, view: View) -> Sheet:
         return _sheet(page, view)
     key = (
         str(view.site.folder), view.version.id, view.viewer, view.scope.code, view.period, view.compare,
-        view.lang, view.cutoff, view.dataset, view.record, page.name,
+        view.lang, view.cutoff, view.dataset, view.record, view.choices, page.name,
     )  # fmt: skip
     with _lock:
         if key in _built:
@@ -164,17 +172,20 @@ def _sheet(page: Page, view: View) -> Sheet:
     notice = view.site.notice
     if notice is None and view.site.synthetic:
         notice = Text(zh="数据为演示合成数据，非真实记录。", en="Synthetic demo data; not real records.")
+    picks = page.offers(view) if page.offers else ()
+    chosen = [option.label for pick in picks for option in pick.options[1:] if option.current]
     return Sheet(
         page=page.name,
-        title=page.label[view.lang],
+        title=" · ".join((page.label[view.lang], *chosen)),
         place=view.scope.name[view.lang],
         period=f"{view.period.start} – {view.period.end}",
-        compare=COMPARES[view.compare][view.lang],
+        compare=compared_text(view.compare, view.period, view.cutoff)[view.lang],
         cutoff=view.cutoff.strftime("%Y-%m-%d %H:%M:%S"),
         version=view.version.id,
         lang=view.lang,
         notices=(notice[view.lang],) if notice else (),
         blocks=page.build(view),
+        choices=picks,
     )
 
 

@@ -21,7 +21,7 @@ from warehouse.catalogue import catalogue
 from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
 from warehouse.query import query
-from warehouse.result import Value, status_of
+from warehouse.result import NoData, Value, status_of
 from warehouse.site import load_site
 from warehouse.text import Lang
 from warehouse.version import current
@@ -179,42 +179,82 @@ def value(
         str | None, typer.Option(help="month, day, township, village, grid, or a class such as category.")
     ] = None,
     cutoff: Annotated[str | None, typer.Option(help="As of this time (default: the version's).")] = None,
+    compare: Annotated[
+        str,
+        typer.Option(help="both, previous, year, to_date, lunar, none, or two days: 2025-01-01..2025-03-31."),
+    ] = "none",
+    only: Annotated[str | None, typer.Option(help="One class alone, such as category=safety.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer one measure, through the same code path as the pages."""
+    from dashboard.figures import change, compared, days_of
+
     found = load_site(site)
     version = current(found)
     period = _period(version.cutoff, start, end)
-    cells = query(
-        version,
-        Viewer(found.home),
-        [measure],
-        scope or found.home,
-        [period],
-        by=by,
-        cutoff=_time("--cutoff", cutoff),
+    moment = min(_time("--cutoff", cutoff) or version.cutoff, version.cutoff)
+    view = replace(
+        view_of(
+            found,
+            version,
+            Viewer(found.home),
+            {
+                "scope": scope or found.home,
+                "from": period.start.isoformat(),
+                "to": period.end.isoformat(),
+                "compare": compare,
+                "lang": "en",
+            },
+        ),
+        cutoff=moment,
     )
-    unit = catalogue().get(measure).unit
+    others = compared(view)
+    if others and by in ("month", "day"):
+        raise Mistake("--compare", f"cannot compare by {by}", "leave --by out, or give a level or a class")
+    known = catalogue().get(measure)
+    spans = list(dict.fromkeys([period, *(other.period for other in others)]))
+    answers = query(
+        version, view.viewer, [measure], view.scope.code, spans, by=by, cutoff=moment, only=_class(only)
+    )
+    before = {(cell.place, cell.key, cell.period): cell.result for cell in answers}
+    cells = [cell for cell in answers if cell.period == period or by in ("month", "day")]
     rows: list[dict[str, Any]] = []
     for cell in cells:
-        known = cell.result if isinstance(cell.result, Value) else None
+        value = cell.result if isinstance(cell.result, Value) else None
         row: dict[str, Any] = {
             "place": cell.place,
             "period": str(cell.period),
-            "value": known.value if known else None,
-            "numerator": known.n if known else None,
-            "denominator": known.d if known else None,
+            "value": value.value if value else None,
+            "numerator": value.n if value else None,
+            "denominator": value.d if value else None,
             "status": status_of(cell.result),
-            "unit": unit,
+            "unit": known.unit,
             "version": version.id,
         }
         if cell.key is not None:
             row["key"] = cell.key
+        for other in others:
+            then = before.get((cell.place, cell.key, other.period), NoData())
+            days = (days_of(view, period), days_of(view, other.period))
+            found_change = change(view, known, cell.result, then, other, days)
+            row.setdefault("changes", []).append(
+                {
+                    "against": str(other.period),
+                    "value": then.value if isinstance(then, Value) else None,
+                    "status": status_of(then),
+                    "change": found_change.text if found_change else None,
+                    "real": (found_change.real or "untested") if found_change else None,
+                    "said": found_change.said if found_change else None,
+                }
+            )
         rows.append(row)
     if as_json:
         print_json(rows)
         return
-    table = Table(title=catalogue().get(measure).label.en)
+    for row in rows:
+        for one in row.pop("changes", ()):
+            row[f"vs {one['against']}"] = one["change"]
+    table = Table(title=known.label.en)
     for heading in rows[0] if rows else ():
         table.add_column(heading)
     for row in rows:
@@ -239,7 +279,10 @@ def report(
     start: Annotated[str | None, typer.Option("--from", help="First day.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last day.")] = None,
     lang: Annotated[str | None, typer.Option(help="zh or en.")] = None,
-    compare: Annotated[str | None, typer.Option(help="both, previous, year or none.")] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(help="both, previous, year, to_date, lunar, none, or two days: 2025-01-01..2025-03-31."),
+    ] = None,
     form: Annotated[str | None, typer.Option(help="a4 or slide.")] = None,
     who: Annotated[str, typer.Option("--for", help="Who asks for it, for the watermark.")] = "",
     again: Annotated[
@@ -349,6 +392,15 @@ def diff(
 def _period(cutoff: datetime, start: str | None, end: str | None) -> Period:
     last = _day("--to", end) or cutoff.date()
     return Period(_day("--from", start) or last.replace(month=1, day=1), last)
+
+
+def _class(value: str | None) -> tuple[str, str] | None:
+    if value is None:
+        return None
+    dimension, sign, code = value.partition("=")
+    if not (dimension and sign and code):
+        raise Mistake("--only", f"'{value}' names no class", "write it as category=safety")
+    return dimension, code
 
 
 def _day(option: str, value: str | None) -> date | None:

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ import pytest
 from dashboard.blocks import Block, Column, Note, Row, Sheet, Table, Tiles
 from dashboard.brief import compose
 from dashboard.changed import figures, reasons
-from dashboard.export import Order, again, export, issue, ordered
+from dashboard.comparison import comparisons
+from dashboard.export import Order, again, export, file_name, issue, ordered
 from dashboard.figures import change
 from dashboard.pages import page
 from dashboard.printing import FORMS, Form, entries, render_brief, render_pdf
@@ -41,6 +42,7 @@ from warehouse.viewer import Viewer
 LEAST = {"a4": 8.0, "slide": 14.0}
 FEBRUARY = {"from": "2026-02-01", "to": "2026-02-28"}
 MARCH = {"from": "2026-03-01", "to": "2026-03-31"}
+AGAINST = comparisons("previous", Period(date(2026, 3, 1), date(2026, 3, 31)), datetime(2026, 6, 30))[0]
 PAGES = ("overview", "petitions", "meetings")
 
 
@@ -226,6 +228,25 @@ def test_every_form_can_be_made_again(site: Site, form: str) -> None:
     assert made == content and same == entry and target.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [("hotspots", {"layer": "count", "month": "2026-02"}), ("cases", {"category": "environment"})],
+)
+def test_what_was_chosen_on_a_page_is_kept_with_its_export(
+    site: Site, name: str, chosen: dict[str, str]
+) -> None:
+    view = view_in(site, **MARCH, **chosen)
+    sheet = build(page(name), view)
+    path = site.reports / file_name(sheet, view, "pdf")
+    assert path.name.startswith("-".join((name, *chosen.values())))
+    content, entry = export(sheet, view, path)
+    assert entry.choices == chosen and again(site, entry.id)[0] == content
+    plain = view_in(site, **MARCH)
+    assert export(build(page(name), plain), plain, site.reports / "plain.pdf")[
+        1
+    ].figures != entry.figures or (name == "hotspots")
+
+
 def test_a_version_that_has_been_collected_is_said_plainly(site: Site) -> None:
     _, entry = issue(view_in(site, **MARCH), order_of(), site.reports / "b.pdf")
     line = (site.reports / "register.jsonl").read_text(encoding="utf-8")
@@ -384,14 +405,14 @@ def test_a_rise_is_said_only_where_the_test_finds_one(
 ) -> None:
     view = view_in(site, lang="en")
     results = [Value(n / d, n, d) for n, d in (now, before)]
-    found = change(view, catalogue().get("closing_rate"), *results, "vs previous")
+    found = change(view, catalogue().get("closing_rate"), *results, AGAINST)
     assert found is not None and found.said == said
     assert (found.lamp == "neutral") == ("no real change" in said)
 
 
 def test_a_difference_without_a_test_is_shown_and_not_judged(site: Site) -> None:
     view = view_in(site, lang="en")
-    found = change(view, catalogue().get("hours_to_close"), Value(30.0, 50), Value(20.0, 60), "vs previous")
+    found = change(view, catalogue().get("hours_to_close"), Value(30.0, 50), Value(20.0, 60), AGAINST)
     assert found is not None and found.text == "+10.0 hours" and found.lamp == "neutral"
 
 

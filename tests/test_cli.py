@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
+from dashboard.figures import tiles
+from dashboard.view import view_of
 from warehouse.site import Site
+from warehouse.version import current
+from warehouse.viewer import Viewer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -83,6 +87,10 @@ def test_a_malformed_contract_names_file_and_key_and_the_last_version_stays(
         (["closing_rate", "--from", "2026-02-01", "--to", "2026-01-01"], "ends 2026-01-01 before it starts"),
         (["closing_rate", "--from", "2026-13-01"], "is not a date"),
         (["closing_rate", "--by", "moon"], "moon"),
+        (["closing_rate", "--compare", "yaer"], "did you mean 'year'?"),
+        (["closing_rate", "--compare", "2025-01-01..2025-02-30"], "is not two dates"),
+        (["closing_rate", "--compare", "2025-03-01..2025-02-01"], "ends 2025-02-01 before it starts"),
+        (["closing_rate", "--compare", "year", "--by", "month"], "cannot compare by month"),
     ],
 )
 def test_a_wrong_question_is_one_line(small_site: Site, arguments: list[str], named: str) -> None:
@@ -169,6 +177,24 @@ def test_value_answers_with_counts_unit_status_and_version(small_site: Site) -> 
         }
         assert row["value"] == row["numerator"] / row["denominator"]
         assert row["status"] == "value"
+
+
+@pytest.mark.parametrize(
+    ("measure", "compare"), [("on_time_closing_rate", "both"), ("cases_reported", "2025-01-10..2025-01-19")]
+)
+def test_a_change_at_the_command_line_is_that_of_the_tile(
+    small_site: Site, measure: str, compare: str
+) -> None:
+    params = {"from": "2026-02-01", "to": "2026-03-31", "compare": compare, "lang": "en"}
+    (tile,) = tiles(view_of(small_site, current(small_site), Viewer(small_site.home), params), (measure,))
+    done = nerve(
+        "value", measure, "--site", small_site.folder, "--from", params["from"], "--to", params["to"],
+        "--compare", compare, "--json",
+    )  # fmt: skip
+    changes = json.loads(done.stdout)[0]["changes"]
+    assert len(changes) == len(tile.changes) == (2 if compare == "both" else 1)
+    for one, shown in zip(changes, tile.changes, strict=True):
+        assert (one["change"], one["said"], one["real"]) == (shown.text, shown.said, shown.real)
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])

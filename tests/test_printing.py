@@ -24,6 +24,7 @@ from dashboard.blocks import (
     Column,
     Feed,
     FeedItem,
+    Gap,
     Map,
     Note,
     Ranking,
@@ -358,6 +359,21 @@ def test_marked_cells_are_listed_however_many_there_are() -> None:
         )
         text = read(sheet_of(Map("Marks", cells, ("a",))))
         assert all(f"{i + 1}cell{i}:{i}.5" in text for i in range(many))
+
+
+def test_marks_that_a_table_explains_are_not_listed_twice() -> None:
+    cells = tuple(
+        Shape(str(i), f"cell {i}", (tuple((x + i, y) for x, y in SQUARE),), 0, f"{i}.5", str(i + 1))
+        for i in range(6)
+    )
+    assert "cell3:3.5" not in read(sheet_of(Map("Marks", cells, ("a",), tabled=True)))
+
+
+def test_a_cell_without_a_figure_is_printed_with_its_reason_in_the_key() -> None:
+    gaps = typing.get_args(Gap)
+    cells = tuple(Shape(gap, "", (SQUARE,), None, "", gap=gap) for gap in gaps)
+    text = read(sheet_of(Map("Gaps", cells, ("a",), gaps=tuple((gap, f"why {gap}") for gap in gaps))))
+    assert all(f"why{gap}" in text for gap in gaps)
 
 
 def test_a_short_name_counts_a_chinese_character_as_two() -> None:

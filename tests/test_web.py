@@ -18,7 +18,22 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from dashboard.blocks import Block, Feed, Map, Note, Ranking, Shape, Sheet, Table, Tile, Tiles, Trend
+from dashboard.blocks import (
+    Block,
+    Feed,
+    Gap,
+    Map,
+    Note,
+    Option,
+    Pick,
+    Ranking,
+    Shape,
+    Sheet,
+    Table,
+    Tile,
+    Tiles,
+    Trend,
+)
 from dashboard.web.draw import DRAWERS, Pen, draw, page, spans
 from dashboard.web.markup import Markup, join, tag
 from dashboard.web.routes import ASSETS, _geometries
@@ -144,6 +159,25 @@ def test_a_map_fits_its_box_with_north_up_and_labels_apart() -> None:
     assert upper.y < lower.y
 
 
+def test_a_cell_without_a_figure_shows_why_by_a_pattern_of_its_own() -> None:
+    square = (((0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0)),)
+    shapes = [Shape("z", "zero", square, 0, "0")]
+    shapes += [Shape(gap, gap, square, None, "", gap=gap) for gap in get_args(Gap)]
+    block = Map("", tuple(shapes), ("< 5", "≥ 5"), gaps=tuple((gap, f"why {gap}") for gap in get_args(Gap)))
+    drawn = draw(block, pen())
+    for gap in get_args(Gap):
+        assert f'fill="url(#n-{gap})"' in drawn and f"why {gap}" in drawn
+    assert len({drawn.split(f'id="n-{gap}"')[1].split("</pattern>")[0] for gap in get_args(Gap)}) == 4
+    assert drawn.count("url(#") == 4, "zero is a figure"
+
+
+def test_what_one_may_choose_of_a_map_are_links_and_the_chosen_one_is_marked() -> None:
+    pick = Pick("Layer", (Option("Rate", (("layer", "rate"),)), Option("Count", (("layer", "count"),), True)))
+    drawn = draw(Map("", (), (), picks=(pick,)), pen())
+    assert drawn.count("n-go") == 2 and drawn.count("aria-current") == 1
+    assert drawn.index("aria-current") > drawn.index("Rate")
+
+
 # ---- the wall's data
 
 
@@ -155,7 +189,7 @@ def test_the_walls_data_is_plain_json_without_geometry_or_hidden_tables() -> Non
     assert "RECORD-" not in text
     assert data["notice"] == sheet.notices[0]
     shapes = next(block for block in sheet.blocks if isinstance(block, Map)).shapes
-    assert len(data["map"]["levels"]) == len(shapes) and data["map"]["levels"][0] == "-"
+    assert len(data["map"]["levels"]) == len(shapes) and data["map"]["levels"][0] == "e"
     geometry = json.loads(_geometries[data["map"]["key"]])
     assert len(geometry["cells"]) == len(shapes)
 

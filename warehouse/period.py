@@ -40,10 +40,26 @@ class Period:
 
     def year_before(self) -> Period:
         """The same days a year earlier; a month's last day stays a month's last day."""
-        end = _months_before(self.end, 12)
-        if (self.end + timedelta(days=1)).day == 1:
-            end = end.replace(day=calendar.monthrange(end.year, end.month)[1])
-        return Period(_months_before(self.start, 12), end)
+        return self._earlier(12)
+
+    def progress_before(self, last: date) -> Period:
+        """The same days of the unit before, as far as this period has come by day `last`.
+
+        A period from the first of a month, within it, is compared with the month before; one from the first of a
+        quarter, within it, with the quarter before; any longer one from 1 January with the year before. A month's last
+        day is the earlier month's last day. Of any other period: as many days just before it.
+        """
+        end = min(self.end, last) if last >= self.start else self.end
+        span = (end.year - self.start.year) * 12 + end.month - self.start.month + 1
+        if self.start.day == 1 and span == 1:
+            months = 1
+        elif self.start.day == 1 and self.start.month == 1 and span <= 12:
+            months = 12
+        elif self.start.day == 1 and self.start.month % 3 == 1 and span <= 3:
+            months = 3
+        else:
+            return Period(self.start, end).previous()
+        return Period(self.start, end)._earlier(months)
 
     def months(self) -> tuple[Period, ...]:
         """The calendar months touched, each cut to this period."""
@@ -54,6 +70,13 @@ class Period:
             out.append(Period(first, min(last, self.end)))
             first = last + timedelta(days=1)
         return tuple(out)
+
+    def _earlier(self, months: int) -> Period:
+        """The same days so many months earlier; a month's last day stays a month's last day."""
+        end = _months_before(self.end, months)
+        if (self.end + timedelta(days=1)).day == 1:
+            end = end.replace(day=calendar.monthrange(end.year, end.month)[1])
+        return Period(_months_before(self.start, months), end)
 
 
 def _months_before(day: date, months: int) -> date:

@@ -47,6 +47,7 @@ def query(
     by: str | None = None,
     cutoff: datetime | None = None,
     then_by: str | None = None,
+    only: tuple[str, str] | None = None,
 ) -> list[Cell]:
     """One Cell per measure × window × group, in the order asked, places and classes in order of their code.
 
@@ -54,12 +55,15 @@ def query(
     'child' for the one below the scope (a cell per place valid in any period); or a dimension of the
     measures (a cell per class present, `key` its code, None where not stated). `then_by`: 'month' or 'day',
     with a place or a dimension. `by` = 'hour': the hour of the day, `key` "00" to "23". `cutoff`: as known then; never later than the version's own.
+    `only`: (dimension, code), the records of one class alone; not of people's matters, whose small classes could be worked out so.
 
     The scope is clipped to the viewer's. Small protected counts are Suppressed. Raises Mistake, with the
     nearest right one, for an unknown measure, scope or breakdown, and for a scope outside the viewer's.
     """
     place = clip(version, viewer, scope)
-    return _answer(version, place, measures, periods, by, cutoff, then_by, version.params.suppress_below)
+    return _answer(
+        version, place, measures, periods, by, cutoff, then_by, version.params.suppress_below, only
+    )
 
 
 def cells(
@@ -87,6 +91,7 @@ class _Ask:
     level: Level | None
     dimension: str | None
     cutoff: datetime
+    only: tuple[str, str] | None = None
 
     @property
     def own(self) -> bool:
@@ -179,13 +184,14 @@ def _answer(
     cutoff: datetime | None,
     then_by: str | None,
     below: int,
+    only: tuple[str, str] | None = None,
 ) -> list[Cell]:
     known = catalogue()
     measures = [known.get(name) for name in names]
     split, level, dimension = _breakdown(version, scope, measures, by, then_by)
     windows, family = _windows(periods, split)
     moment = min(cutoff or version.cutoff, version.cutoff)
-    ask = _Ask(version, known, scope, windows, level, dimension, moment)
+    ask = _Ask(version, known, scope, windows, level, dimension, moment, only)
     refusals = [_refusal(ask, measure) for measure in measures]
     found = _found(ask, [(i, m) for i, m in enumerate(measures) if refusals[i] is None])
     groups = _groups(ask, found)
@@ -269,6 +275,12 @@ def _refusal(ask: _Ask, measure: Measure) -> NotApplicable | None:
     needs = [(*need.split("."),) if "." in need else (reads[0], need) for need in measure.needs]
     if ask.dimension and ask.dimension != HOUR:
         needs.append((reads[0], ask.dimension))
+    if ask.only:
+        if measure.protected:
+            return NotApplicable("figures about people are told by class only side by side")
+        if ask.only[0] not in measure.dimensions:
+            return NotApplicable(f"not counted by {ask.only[0]}")
+        needs.append((reads[0], ask.only[0]))
     for name in reads:
         if name not in datasets:
             return NotApplicable(f"no source of {name}")
@@ -384,7 +396,7 @@ def _found(ask: _Ask, measures: Sequence[tuple[int, Measure]]) -> Found:
     for i, measure in measures:
         if measure.cls == "as_of":
             by_ended.setdefault((measure.table, measure.ended), []).append((i, measure))
-        elif measure.cls == "record" or ask.dimension is not None or not ask.own:
+        elif measure.cls == "record" or ask.dimension is not None or ask.only is not None or not ask.own:
             by_attribution.setdefault((measure.table, measure.at, measure.matures), []).append((i, measure))
         else:
             by_table.setdefault(measure.table, []).append((i, measure))
@@ -633,7 +645,7 @@ def _as_of(statement: _Statement, ask: _Ask, measures: Sequence[tuple[int, Measu
         if dataset.born and ended
         else f"(select r.*, q._w, q._a, q._b from {one.table} r cross join {windows} q)"
     )
-    needed = words(*(e for _, e in lets), *(c.sql for c in columns))
+    needed = words(*(e for _, e in lets), *(c.sql for c in columns), *(ask.only or ())[:1])
     known = _known(dataset, still, "_a", needed, ("_w", "_b"), ask.dimension, always="_a > _b or ")
     _record_block(statement, ask, columns, named(known, lets), "", [_any(measures, params, "_b")], "_w")
 
@@ -685,6 +697,9 @@ def _record_block(
         group = f"cast({ask.dimension} as varchar)"
     keys = [key for key in (window, group) if key != "null" and not key.isdigit()]
     by = f"group by {', '.join(keys)}" if keys else "having count(*) > 0"
+    if ask.only:
+        # A dimension of the measure, so a name of the catalogue.
+        conditions = [*conditions, f"cast({ask.only[0]} as varchar) = {statement.bind(ask.only[1])}"]
     where = f"where {' and '.join(conditions)}" if conditions else ""
     statement.add(
         columns, f"from {rows} r {_places(statement, ask, 'r.place')} {join} {where}", window, group, by

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -26,12 +26,16 @@ _OWN_FOLDERS = frozenset({"inbox", "sources", "warehouse", "reports", "journal",
 
 
 class Target(BaseModel):
-    """A site's own target for one measure, in the measure's unit (a rate as a share: 0.9 = 90 %)."""
+    """A site's own target for one measure, in the measure's unit (a rate as a share: 0.9 = 90 %).
+
+    `since`: the day it was set; what the measure rests on is then watched for a fall in reports (`Signs`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: float | None = None
     floor: float | None = None
+    since: date | None = None
 
 
 class Params(BaseModel):
@@ -72,6 +76,30 @@ class Params(BaseModel):
                 f"response_weight, resolution_weight and satisfaction_weight add up to {total:g}, not 1"
             )
         return self
+
+
+class Signs(BaseModel):
+    """When the data page asks whether figures say what they seem to (`warehouse.signs`). Shares are from 0 to 1.
+
+    `days`: how far back it looks; `least`: fewer records in a township raise no question. `bunched`: closed in the
+    last hours before the due time; `repeated`: come again within days of closing; `rated`: ratings given of those
+    asked for; `silent`: days without a record, and how many times the longest pause before; `dropped`: the fall of reports in
+    as many days after a target was set as before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    days: int = Field(default=90, ge=14, le=730)
+    least: int = Field(default=20, ge=5)
+    bunched_hours: float = Field(default=2, gt=0, le=72)
+    bunched_share: float = Field(default=0.2, gt=0, lt=1)
+    repeated_days: int = Field(default=7, ge=1, le=90)
+    repeated_share: float = Field(default=0.1, gt=0, lt=1)
+    rated_share: float = Field(default=0.2, gt=0, lt=1)
+    silent_days: int = Field(default=7, ge=2, le=365)
+    silent_times: float = Field(default=3, ge=1)
+    dropped_days: int = Field(default=30, ge=7, le=365)
+    dropped_share: float = Field(default=0.3, gt=0, lt=1)
 
 
 class Retention(BaseModel):
@@ -122,6 +150,7 @@ class Site(BaseModel):
     temp: Path = Field(default_factory=lambda data: data["folder"] / "temp")
     port: int = Field(default=8600, ge=1, le=65535)
     params: Params = Params()
+    signs: Signs = Signs()
     targets: dict[str, Target] = {}
 
     @field_validator("timezone")
@@ -176,7 +205,12 @@ class Site(BaseModel):
         return datetime.now(UTC).astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None)
 
 
-_TABLES: dict[str, type[BaseModel]] = {"params": Params, "retention": Retention, "targets": Target}
+_TABLES: dict[str, type[BaseModel]] = {
+    "params": Params,
+    "signs": Signs,
+    "retention": Retention,
+    "targets": Target,
+}
 
 
 def load_site(folder: Path) -> Site:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dashboard.blocks import Block, Note, Tiles
+from dashboard.blocks import Block, Note, Option, Pick, Tiles
 from dashboard.figures import breakdown, choice_labels, definitions, no_source, ranking, tiles, trend
 from dashboard.lists import latest_cases, overdue_cases, record
 from dashboard.view import Page, View
+from warehouse.mistake import Mistake, nearest
+from warehouse.query import query
+from warehouse.result import Value
 from warehouse.text import Text
 
 HEADLINE = (
@@ -26,6 +29,7 @@ HOTLINE = (
 def build(view: View) -> tuple[Block, ...]:
     if view.record:
         return record(view)
+    narrowed = _narrowed(view)
     headline = tiles(view, HEADLINE)
     if not headline:
         return (no_source(view),)
@@ -59,6 +63,8 @@ def build(view: View) -> tuple[Block, ...]:
         ("category", view.text("事件类别", "By category")),
         ("channel", view.text("来源渠道", "By channel")),
     ):
+        if dimension == "category" and narrowed:
+            continue
         blocks.append(
             breakdown(view, "cases_reported", dimension, title, choice_labels(view, "cases", dimension))
         )
@@ -81,4 +87,30 @@ def build(view: View) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-PAGE = Page("cases", Text(zh="事件", en="Cases"), "assignment", build)
+def _narrowed(view: View) -> str:
+    """The category the page is narrowed to, or "". Raises Mistake on one that the source does not know."""
+    code, known = view.chosen("category"), choice_labels(view, "cases", "category")
+    if code and known and code not in known:
+        raise Mistake("category", f"unknown category '{code}'", nearest(code, known))
+    return code
+
+
+def offers(view: View) -> tuple[Pick, ...]:
+    """The categories there are cases of in this place and period, and the one chosen."""
+    if "cases" not in view.version.datasets or "category" not in view.version.datasets["cases"].mapped:
+        return ()
+    labels, chosen = choice_labels(view, "cases", "category"), _narrowed(view)
+    cells = query(
+        view.version, view.viewer, ["cases_reported"], view.scope.code, [view.period], by="category"
+    )
+    present = [c.key for c in cells if c.key and isinstance(c.result, Value) and c.result.value]
+    codes = [code for code in (labels or present) if code in present or code == chosen]
+    options = [
+        Option(labels[code][view.lang] if code in labels else code, (("category", code),), code == chosen)
+        for code in codes
+    ]
+    every = Option(view.text("全部类别", "All"), (("category", ""),), not chosen)
+    return (Pick(view.text("类别", "Category"), (every, *options)),)
+
+
+PAGE = Page("cases", Text(zh="事件", en="Cases"), "assignment", build, asks=("category",), offers=offers)

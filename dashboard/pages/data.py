@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dashboard.blocks import Block, Column, Note, Row, Table
 from dashboard.freshness import age_text, freshness
+from dashboard.names import place_names
 from dashboard.reasons import in_words
 from dashboard.view import Page, View
+from warehouse.signs import SIGNS, by_name, raised
 from warehouse.text import Text
 
 
@@ -59,6 +61,7 @@ def build(view: View) -> tuple[Block, ...]:
             ),
             empty=view.text("尚无来源入库。", "No source has been loaded yet."),
         ),
+        *_signs(view),
         Table(
             title=view.text("隔离原因", "Why rows were set aside"),
             columns=(
@@ -102,6 +105,48 @@ def build(view: View) -> tuple[Block, ...]:
             ),
         ),
     )
+
+
+def _signs(view: View) -> tuple[Table, Note]:
+    """What should be looked into, as questions, and the rules that ask them."""
+    names = place_names(view)
+    signs = by_name()
+    found = raised(view.version, view.site, view.scope)
+    table = Table(
+        title=view.text("数据诚信提示", "Questions about the data"),
+        columns=(
+            Column(view.text("需要核实的问题", "To be looked into"), width=2.4),
+            Column(view.text("地区", "Place"), width=1.2),
+            Column(view.text("依据", "Figures"), width=4),
+        ),
+        rows=tuple(
+            Row(
+                (signs[one.sign].question[view.lang], names[one.place], one.figures[view.lang]),
+                lamp="near",
+                address=(("scope", one.place),),
+            )
+            for one in found
+        ),
+        total=len(found),
+        sentence=view.text(
+            "只提问题，不下结论：可能另有原因，请向有关乡镇了解。",
+            "Questions, not findings: there may be good reasons. Ask the township.",
+        ),
+        empty=view.text("没有需要核实的问题。", "Nothing to ask."),
+    )
+    note = Note(
+        view.text("提示规则", "When a question is asked"),
+        text=view.text(
+            f"只到乡镇（街道），记录不少于 {view.site.signs.least} 条，且非偶然所能解释。阈值见 site.toml 的 [signs]。",
+            f"By township at the finest, from {view.site.signs.least} records on, beyond chance. Thresholds: site.toml, [signs].",
+        ),
+        items=tuple(
+            (sign.question[view.lang], sign.ruled(view.site)[view.lang])
+            for sign in SIGNS
+            if sign.asked(view.version)
+        ),
+    )
+    return table, note
 
 
 def _warnings(view: View) -> tuple[Table, ...]:

@@ -16,11 +16,11 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, assert_never, get_args
 
 import typst
 
-from dashboard.blocks import Block, Brief, Feed, Map, Note, Ranking, Shape, Sheet, Table, Tiles, Trend
+from dashboard.blocks import Block, Brief, Feed, Gap, Map, Note, Ranking, Shape, Sheet, Table, Tiles, Trend
 from dashboard.printing.glyphs import FONTS, printable, shortened
 from dashboard.printing.register import Entry, entries, register, versions_in_use, write_whole
 from warehouse.text import Lang, Text
@@ -55,6 +55,7 @@ SLIDE_ITEM = 700
 
 Form = Literal["a4", "slide"]
 FORMS: tuple[Form, ...] = ("a4", "slide")
+GAPS: tuple[Gap, ...] = get_args(Gap)
 LAYOUT: dict[Form, str] = {"a4": "paper.typ", "slide": "slides.typ"}
 
 WORDS: dict[str, Text] = {
@@ -293,7 +294,10 @@ def _map(block: Map) -> dict[str, Any]:
     levels: dict[int, list[list[tuple[float, float]]]] = {}
     for shape in block.shapes:
         known = shape.level is not None and 0 <= shape.level < len(block.classes)
-        levels.setdefault(shape.level if known and shape.level is not None else -1, []).extend(rings(shape))
+        gap = GAPS.index(shape.gap if shape.level is None else "empty")
+        levels.setdefault(shape.level if known and shape.level is not None else -1 - gap, []).extend(
+            rings(shape)
+        )
     named: Sequence[Shape] = block.outlines or (block.shapes if len(block.shapes) <= 60 else ())
     return {
         "kind": "map",
@@ -302,7 +306,13 @@ def _map(block: Map) -> dict[str, Any]:
         "note": block.note,
         "legend": block.legend,
         "classes": block.classes,
+        "tabled": block.tabled,
         "aspect": tall / wide,
+        "gaps": [
+            {"level": -1 - i, "text": dict(block.gaps).get(gap, "")}
+            for i, gap in enumerate(GAPS)
+            if -1 - i in levels
+        ],
         "levels": [{"level": level, "rings": paths} for level, paths in sorted(levels.items())],
         "outlines": [path for shape in block.outlines for path in rings(shape)],
         "names": [
@@ -337,7 +347,7 @@ def _middle(rings: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, floa
 
 
 _KEPT = frozenset({"kind", "lamp", "mark", "align", "tone"})
-_DROPPED = frozenset({"address", "passport"})
+_DROPPED = frozenset({"address", "passport", "measures"})
 _LIMITS = {
     **dict.fromkeys(("label", "labels", "classes", "name", "counts", "target", "status", "unit"), NAME_LIMIT),
     **dict.fromkeys(("state", "legend", "period", "compare", "cutoff", "version", "asked"), NAME_LIMIT),

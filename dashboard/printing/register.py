@@ -50,6 +50,7 @@ class Entry:
     title: dict[str, str] = field(default_factory=dict)
     dataset: str = ""
     record: str = ""
+    choices: dict[str, str] = field(default_factory=dict)
     viewer: str = ""
     asked: str = ""
     mark: str = ""

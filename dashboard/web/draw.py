@@ -12,9 +12,11 @@ from dashboard.blocks import (
     Bar,
     Block,
     Feed,
+    Gap,
     Lamp,
     Map,
     Note,
+    Pick,
     Ranking,
     Row,
     Series,
@@ -30,6 +32,13 @@ from warehouse.text import Lang
 
 GRID = 12
 """Columns of the page; a card takes 6 or 12 of them."""
+GAPS: dict[Gap, str] = {
+    "empty": "M0,6L6,0",
+    "unobserved": "M1.5,1.5h.01M4.5,4.5h.01",
+    "inapplicable": "M0,0L6,6M0,6L6,0",
+    "suppressed": "M0,3H6",
+}
+"""What is drawn in a cell of the map without a figure, repeated every six units."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ def _span(block: Block) -> int:
     if isinstance(block, Tiles):
         return GRID
     if isinstance(block, Table):
-        return 6 if len(block.columns) <= 4 else GRID
+        return 6 if block.beside or len(block.columns) <= 4 else GRID
     if isinstance(block, Note):
         return GRID if len(block.text) > 160 or len(block.items) > 6 else 6
     return 6
@@ -407,7 +416,8 @@ def _table(block: Table, pen: Pen) -> Markup:
             ),
         )
         rows = [_row(row, block, lamps, pen) for row in block.rows]
-        body = tag("div", tag("table", tag("thead", head), tag("tbody", *rows)), class_="n-table-box")
+        whole = tag("table", tag("thead", head), tag("tbody", *rows))
+        body = tag("div", whole, class_="n-table-box n-beside" if block.beside else "n-table-box")
     cut = block.total > len(block.rows)
     aside = pen.word("shown_of").format(shown=f"{len(block.rows):,}", total=f"{block.total:,}") if cut else ""
     return join(_head(block.title, aside, block.sentence), body, _foot(block.note))
@@ -434,11 +444,12 @@ def _map(block: Map, pen: Pen) -> Markup:
     last = max(len(block.classes) - 1, 1)
     cells: list[Markup] = []
     for shape, path in zip(block.shapes, plan.cells, strict=True):
-        shade = "none" if shape.level is None else str(round(shape.level * 6 / last))
+        shade = shape.gap if shape.level is None else str(round(shape.level * 6 / last))
         cell = tag(
             "path",
             d=path,
             class_=f"n-cell n-c{shade}",
+            fill=f"url(#n-{shade})" if shape.level is None else None,
             data_tip="\n".join(part for part in (shape.label, shape.text) if part),
         )
         href = pen.link(shape.address)
@@ -455,8 +466,11 @@ def _map(block: Map, pen: Pen) -> Markup:
         )
         for mark in plan.marks
     ]
+    gaps = [gap for gap in GAPS if any(shape.level is None and shape.gap == gap for shape in block.shapes)]
+    words = dict(block.gaps)
     picture = tag(
         "svg",
+        tag("defs", *(_pattern(gap) for gap in gaps)) if gaps else None,
         *cells,
         *borders,
         *labels,
@@ -466,7 +480,6 @@ def _map(block: Map, pen: Pen) -> Markup:
         aria_label=block.title,
         class_="n-map-svg",
     )
-    unknown = any(shape.level is None for shape in block.shapes)
     legend = tag(
         "p",
         tag("b", block.legend) if block.legend else None,
@@ -474,10 +487,47 @@ def _map(block: Map, pen: Pen) -> Markup:
             tag("span", tag("i", class_=f"n-swatch n-c{round(index * 6 / last)}"), text)
             for index, text in enumerate(block.classes)
         ),
-        tag("span", tag("i", class_="n-swatch n-cnone"), pen.word("no_data")) if unknown else None,
+        *(
+            tag("span", tag("i", class_=f"n-swatch n-c{gap}"), words.get(gap) or pen.word("no_data"))
+            for gap in gaps
+        ),
         class_="n-map-legend",
     )
-    return join(_head(block.title, block.note, block.sentence), picture, legend)
+    picks = [_pick(pick, pen) for pick in block.picks]
+    return join(_head(block.title, block.note, block.sentence), *picks, picture, legend)
+
+
+def _pattern(gap: Gap) -> Markup:
+    """The pattern that says why a cell has no figure."""
+    return tag(
+        "pattern",
+        tag("path", d=GAPS[gap]),
+        id=f"n-{gap}",
+        class_="n-gap",
+        width=6.0,
+        height=6.0,
+        patternUnits="userSpaceOnUse",
+    )
+
+
+def _pick(pick: Pick, pen: Pen) -> Markup:
+    """A row of links, one of them current: what is chosen stands in the address."""
+    return tag(
+        "nav",
+        tag("b", pick.label),
+        *(
+            tag(
+                "a",
+                option.label,
+                class_="n-go",
+                href=pen.href(option.address),
+                aria_current="true" if option.current else None,
+            )
+            for option in pick.options
+        ),
+        class_="n-pick",
+        aria_label=pick.label,
+    )
 
 
 def _feed(block: Feed, pen: Pen) -> Markup:

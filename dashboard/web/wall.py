@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from dashboard.blocks import Axis, Block, Feed, Map, Ranking, Sheet, Table, Tiles, Trend
+from dashboard.web.draw import GAPS
 from dashboard.web.pane import base
 from dashboard.web.routes import keep_geometry
 from dashboard.web.schematic import layout
@@ -224,17 +225,23 @@ def _map(block: Map | None) -> WallData | None:
     key = hashlib.sha256(geometry).hexdigest()[:24]
     keep_geometry(key, geometry)
     last = max(len(block.classes) - 1, 1)
+    words = dict(block.gaps)
     return {
         "title": block.title,
         "note": block.note,
         "legend": block.legend,
         "classes": [[round(index * 6 / last), text] for index, text in enumerate(block.classes)],
-        "unknown": any(shape.level is None for shape in block.shapes),
+        "gaps": [
+            [gap, words.get(gap, "")]
+            for gap in GAPS
+            if any(s.level is None and s.gap == gap for s in block.shapes)
+        ],
         "key": key,
         "width": plan.width,
         "height": plan.height,
         "levels": "".join(
-            "-" if shape.level is None else str(round(shape.level * 6 / last)) for shape in block.shapes
+            shape.gap[0] if shape.level is None else str(round(shape.level * 6 / last))
+            for shape in block.shapes
         ),
         "labels": [[label.text, round(label.x, 1), round(label.y, 1)] for label in plan.labels],
         "marks": [[mark.number, round(mark.x, 1), round(mark.y, 1), round(mark.r, 1)] for mark in plan.marks],

@@ -1,5 +1,6 @@
 // The wall. Nodes are made once and patched: nothing blinks, figures roll. Texts are set as text, never as markup.
 const NS = "http://www.w3.org/2000/svg";
+const GAPS = { e: "empty", u: "unobserved", i: "inapplicable", s: "suppressed" };
 const LOST_AFTER = 15_000, PAGE_EVERY = 12_000, ROWS = 10, RELOAD_HOUR = 4;
 
 const el = (name, cls, ...children) => {
@@ -284,9 +285,9 @@ class Wall {
     text(this.map.aside, map.note);
     attr(this.picture, "viewBox", `0 0 ${map.width} ${map.height}`);
     const legend = [["", map.legend], ...map.classes];
-    if (map.unknown) legend.push(["-", this.data.words.no_data]);
+    for (const [gap, word] of map.gaps) legend.push([gap, word || this.data.words.no_data]);
     fill(this.classes, legend, () => el("span", "", el("i"), el("span")), (node, [level, label]) => {
-      cls(node.children[0], level === "" ? "" : `swatch c${level === "-" ? "none" : level}`);
+      cls(node.children[0], level === "" ? "" : `swatch c${level}`);
       text(node.children[1], label);
     });
     fill(this.labels, map.labels, () => svg("text", { class: "label" }), (node, [label, x, y]) => {
@@ -315,7 +316,7 @@ class Wall {
     }
     if (map && this.geometry === map.key)
       for (let i = 0; i < this.cells.children.length; i++)
-        cls(this.cells.children[i], `cell c${map.levels[i] === "-" ? "none" : map.levels[i]}`);
+        cls(this.cells.children[i], `cell c${GAPS[map.levels[i]] ?? map.levels[i]}`);
   }
 
   /** Rows move by identity: a new matter slides in on top, the others keep their nodes. */
