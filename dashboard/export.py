@@ -12,6 +12,7 @@ from typing import Any, cast
 from dashboard.blocks import Sheet
 from dashboard.brief import compose, distinct, joined
 from dashboard.changed import figures, items, last_of, period_of, reasons, table
+from dashboard.decisions import followed_up
 from dashboard.pages import page as page_of
 from dashboard.printing.register import Entry, entries, entry_of, register, write_whole
 from dashboard.templates import DEFAULT, Template, templates
@@ -227,7 +228,9 @@ def _brief(
         return _page(joined([build(page, view) for page in chosen], title[view.lang]), view, form, mark)
     from dashboard.printing import Form, render_brief
 
-    changes = [table(view, before, items(before, found, why))] if before is not None else []
+    decided = followed_up(view)
+    changes = [decided] if decided is not None else []
+    changes += [table(view, before, items(before, found, why))] if before is not None else []
     brief = compose(view, chosen, title, changes=changes, mark=mark)
     return render_brief(brief, view.site.name[view.lang], made=view.version.made_at, form=cast(Form, form))
 

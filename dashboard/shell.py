@@ -24,6 +24,7 @@ from dashboard.pages import PAGES
 from dashboard.view import COMPARES, Page, View, address, build, periods, view_of
 from dashboard.web.draw import Pen, page
 from dashboard.web.markup import Markup, join
+from dashboard.web.minutes import minutes
 from dashboard.web.pane import href, pane, style
 from dashboard.web.screen import Link, bar, calm, heading, mistaken
 from dashboard.web.wall import Clock, WallData, trouble, wall, wall_data, wall_style
@@ -135,7 +136,9 @@ def _explore(one: Page, site: Site) -> None:
         return href(name, address(view, **changes))
 
     going = _go(one.name)
-    pages = [Link(other.label[lang], _to(other, view), other.name == one.name) for other in PAGES]
+    pages = [
+        Link(other.label[lang], _to(other, view), other.name == one.name) for other in PAGES if other.menu
+    ]
     other_lang: Lang = "en" if lang == "zh" else "zh"
     language = (
         Link(WORDS["language"][lang], link(one.name, lang=other_lang)) if len(site.languages) > 1 else None
@@ -157,6 +160,8 @@ def _explore(one: Page, site: Site) -> None:
         return link(given.pop("page", one.name), **given)
 
     pane(page(sheet.blocks, Pen(lang, leads)), "body", going, lang)
+    if one.minutes:
+        minutes(view, going)
 
 
 def _to(other: Page, view: View) -> str:

@@ -52,7 +52,8 @@ class View:
 class Page:
     """A page is data: `build` turns a view into blocks and touches nothing else.
 
-    `live`: the page tells ages by the clock, so it is built anew each time instead of once per version.
+    `live`: the page tells ages by the clock or reads the journal, so it is built anew each time instead of once per
+    version. `minutes`: on it officials write down what a meeting decides. `menu`: it stands in the menu.
     """
 
     name: str
@@ -61,6 +62,8 @@ class Page:
     build: Callable[[View], tuple[Block, ...]]
     wall: bool = False
     live: bool = False
+    minutes: bool = False
+    menu: bool = True
 
 
 def periods(cutoff: datetime) -> dict[str, tuple[Text, Period]]:

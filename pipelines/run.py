@@ -26,9 +26,9 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from pipelines.contract import EVERY, OURS, Contract, contracts
 from pipelines.load import Loaded, Look, Phase, Progress, folders, load_once, waiting
-from pipelines.privacy import mask
 from pipelines.upkeep import KEPT_FOR, expire, versions_of_reports
 from warehouse import layout
+from warehouse.masking import mask
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site, load_site
 from warehouse.store import Store

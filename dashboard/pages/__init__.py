@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dashboard.pages import (
+    agenda,
     cases,
     data,
     duties,
@@ -19,7 +20,7 @@ from dashboard.view import Page
 from warehouse.mistake import Mistake, nearest
 
 PAGES: tuple[Page, ...] = (
-    wall.PAGE, overview.PAGE, cases.PAGE, petitions.PAGE, duties.PAGE, meetings.PAGE, needs.PAGE,
+    wall.PAGE, overview.PAGE, agenda.PAGE, cases.PAGE, petitions.PAGE, duties.PAGE, meetings.PAGE, needs.PAGE,
     teams.PAGE, hotspots.PAGE, data.PAGE, measures.PAGE,
 )  # fmt: skip
 
