@@ -35,13 +35,15 @@ SHAPING = {"name", "synthetic", "notice", "targets", "params"}
 
 @dataclass(frozen=True)
 class Order:
-    """A brief to be made: its name, its pages in order, its title, on A4 or slides; `who` asks for it."""
+    """A brief to be made: its name, its pages in order, its title, on A4 or slides; `who` asks for it, or a schedule
+    for the moment `due`."""
 
     name: str
     pages: tuple[str, ...]
     title: Text
     form: str = "a4"
     who: str = ""
+    due: str = ""
 
 
 def form_of(path: Path) -> str:
@@ -124,6 +126,7 @@ def issue(view: View, order: Order, path: Path) -> tuple[bytes, Entry]:
         title=order.title.model_dump(),
         since=before.id if before is not None else "",
         why=why,
+        due=order.due,
     )
     return content, entry
 

@@ -22,7 +22,7 @@ from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
 from warehouse.query import query
 from warehouse.result import Value, status_of
-from warehouse.site import load_site
+from warehouse.site import Site, load_site
 from warehouse.text import Lang
 from warehouse.version import current
 from warehouse.viewer import Viewer
@@ -245,6 +245,10 @@ def report(
     again: Annotated[
         str | None, typer.Option(help="Make a registered report again, byte for byte, by its id.")
     ] = None,
+    due: Annotated[
+        bool,
+        typer.Option("--due", help="Make what the schedules of reports.toml ask for and is not made yet."),
+    ] = False,
 ) -> None:
     """Print pages as one brief, on A4 or slides, or write them as a workbook; registered with its data version."""
     from dashboard.export import again as make_again
@@ -252,6 +256,11 @@ def report(
     from dashboard.printing import FORMS
 
     found = load_site(site)
+    if due:
+        if again or out or pages or form or lang or scope or start or end or compare:
+            raise Mistake("--due", "takes its questions from reports.toml", "give it alone")
+        _make_due(found)
+        return
     if again is not None:
         if pages or form or lang or scope or start or end or compare:
             raise Mistake(
@@ -298,6 +307,16 @@ def report(
                 path = out / name
             _, entry = issue(view, replace(order, form=shape), path)
             print(f"{path} · {entry.id} · {version.id}")
+
+
+def _make_due(site: Site) -> None:
+    from dashboard.due import make
+
+    faults = make(site, print)
+    for fault in faults:
+        print(f"nerve: {fault}", file=sys.stderr)
+    if faults:
+        raise SystemExit(2)
 
 
 @app.command()
