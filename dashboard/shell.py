@@ -20,6 +20,7 @@ import streamlit as st
 
 from dashboard.blocks import Address, Sheet
 from dashboard.export import FORMS, export, file_name
+from dashboard.grids import grids
 from dashboard.pages import PAGES
 from dashboard.view import COMPARES, Page, View, address, build, periods, view_of
 from dashboard.web.draw import Pen, page
@@ -159,7 +160,11 @@ def _explore(one: Page, site: Site) -> None:
         given = dict(changes)
         return link(given.pop("page", one.name), **given)
 
-    pane(page(sheet.blocks, Pen(lang, leads)), "body", going, lang)
+    files = {
+        grid.block: href(f"csv/{one.name}/{number}", address(view, version=view.version.id))
+        for number, grid in enumerate(grids(sheet.blocks, lang), start=1)
+    }
+    pane(page(sheet.blocks, Pen(lang, leads, files)), "body", going, lang)
     if one.minutes:
         minutes(view, going)
 

@@ -240,7 +240,9 @@ def report(
     end: Annotated[str | None, typer.Option("--to", help="Last day.")] = None,
     lang: Annotated[str | None, typer.Option(help="zh or en.")] = None,
     compare: Annotated[str | None, typer.Option(help="both, previous, year or none.")] = None,
-    form: Annotated[str | None, typer.Option(help="a4 or slide.")] = None,
+    form: Annotated[
+        str | None, typer.Option(help="a4, slide, or csv: every table of the pages into a folder.")
+    ] = None,
     who: Annotated[str, typer.Option("--for", help="Who asks for it, for the watermark.")] = "",
     again: Annotated[
         str | None, typer.Option(help="Make a registered report again, byte for byte, by its id.")
@@ -251,8 +253,8 @@ def report(
     ] = False,
 ) -> None:
     """Print pages as one brief, on A4 or slides, or write them as a workbook; registered with its data version."""
+    from dashboard.export import CSV, export_tables, form_of, issue, ordered
     from dashboard.export import again as make_again
-    from dashboard.export import form_of, issue, ordered
     from dashboard.printing import FORMS
 
     found = load_site(site)
@@ -271,9 +273,13 @@ def report(
         return
     if out is None:
         raise Mistake("--out", "no file given", "name one, such as --out brief.pdf")
-    if form is not None and form not in FORMS:
-        raise Mistake("--form", f"no such form '{form}'", nearest(form, FORMS))
+    if form is not None and form not in (*FORMS, CSV):
+        raise Mistake("--form", f"no such form '{form}'", nearest(form, (*FORMS, CSV)))
     folder = out.is_dir() or out.suffix == ""
+    if not folder and CSV in (form, out.suffix.removeprefix(".")):
+        raise Mistake(
+            "--out", f"'{out}' is one file, and a page has several tables", "give a folder and --form csv"
+        )
     if not folder:
         form_of(out)
     order, template = ordered(found, pages or [], form or "", who)
@@ -301,6 +307,10 @@ def report(
                     "compare": compare or template.compare,
                 },
             )
+            if shape == CSV:
+                for path, entry in export_tables(view, order, out):
+                    print(f"{path} · {entry.id} · {version.id}")
+                continue
             path = out
             if folder:
                 name = f"{order.name}-{view.scope.code}-{view.period.end}-{language}-{shape}-{version.id}.pdf"

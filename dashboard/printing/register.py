@@ -31,7 +31,8 @@ class Entry:
     `page` names the page, or the brief whose `pages` are given in order with its `title`. `asked`: the site's clock
     when it was asked for, `mark` the watermark, `settings` those of the site that shape a page. `figures` are its
     headline figures; `since` the entry of the brief it is compared with, `why` the reasons found for each figure.
-    `due`: the moment a schedule asked for it, where one did. Entries of earlier releases have none of these.
+    `due`: the moment a schedule asked for it, where one did. `table`: which of the page's tables a CSV file
+    holds, from 1. Entries of earlier releases have none of these.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Entry:
     since: str = ""
     why: dict[str, list[str]] = field(default_factory=dict)
     due: str = ""
+    table: int = 0
 
 
 def register(

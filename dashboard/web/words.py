@@ -14,6 +14,7 @@ WORDS: dict[str, Text] = {
     "compare": Text(zh="对比", en="Compare"),
     "pdf": Text(zh="导出 PDF", en="Export PDF"),
     "xlsx": Text(zh="导出表格", en="Export sheet"),
+    "csv": Text(zh="下载 CSV", en="Download CSV"),
     "definition": Text(zh="口径", en="Definition"),
     "cutoff": Text(zh="数据截至", en="Data as of"),
     "version": Text(zh="数据版本", en="Data version"),
