@@ -92,6 +92,8 @@ def _printed(name: str, briefs: Sequence[str]) -> Any:
         raise
     if page.wall:
         raise Mistake("page", "the wall is not printed", "print 'overview' instead")
+    if not page.menu:
+        raise Mistake("page", f"'{name}' is no chapter of a brief", "export it from the screen")
     return page
 
 
@@ -204,6 +206,8 @@ def view_again(site: Site, entry: Entry) -> View:
         "lang": entry.lang,
         "dataset": entry.dataset,
         "record": entry.record,
+        "then": entry.then,
+        "now": entry.now,
     }
     asked = datetime.fromisoformat(entry.asked) if entry.asked else None
     return view_of(then, version(site, entry.version), Viewer(entry.viewer or site.home), params, asked=asked)
@@ -299,6 +303,8 @@ def _registered(view: View, page: str, path: Path, content: bytes, **more: Any) 
         path=path,
         dataset=view.dataset,
         record=view.record,
+        then=view.then,
+        now=view.now,
         viewer=view.viewer.scope,
         asked=view.asked.isoformat(),
         settings={**settings, "cutoff": view.cutoff.isoformat()},

@@ -170,9 +170,9 @@ def _explore(one: Page, site: Site) -> None:
 
 
 def _to(other: Page, view: View) -> str:
-    """The address of another page for the same view; an opened record stays behind."""
-    params = address(view)
-    return href(other.name, {key: text for key, text in params.items() if key not in ("dataset", "record")})
+    """The address of another page for the same view; an opened record and chosen briefs stay behind."""
+    left = ("dataset", "record", "then", "now")
+    return href(other.name, {key: text for key, text in address(view).items() if key not in left})
 
 
 def _wait(site: Site, lang: Lang) -> None:

@@ -104,8 +104,8 @@ def templates(site: Site) -> Templates:
 
 
 def printable_pages() -> list[str]:
-    """The names of the pages a brief can hold: all but walls."""
-    return [page.name for page in PAGES if not page.wall]
+    """The names of the pages a brief can hold: all but walls and what stands in no menu."""
+    return [page.name for page in PAGES if not page.wall and page.menu]
 
 
 def _check(path: Path, name: str, template: Template, site: Site) -> None:

@@ -30,7 +30,7 @@ COMPARES: dict[Compare, Text] = {
 @dataclass(frozen=True)
 class View:
     """All that a page may depend on. `record` opens one record of `dataset` (officials only); `asked` is the site's
-    clock when the view was asked for, by which ages are told."""
+    clock when the view was asked for, by which ages are told; `then` and `now` name two registered exports."""
 
     site: Site
     version: Version
@@ -43,6 +43,8 @@ class View:
     asked: datetime
     dataset: str = ""
     record: str = ""
+    then: str = ""
+    now: str = ""
 
     def text(self, zh: str, en: str) -> str:
         return zh if self.lang == "zh" else en
@@ -121,6 +123,8 @@ def view_of(
         asked=asked or site.now(),
         dataset=params.get("dataset", ""),
         record=params.get("record", ""),
+        then=params.get("then", ""),
+        now=params.get("now", ""),
     )
 
 
@@ -135,6 +139,8 @@ def address(view: View, **changes: str) -> dict[str, str]:
     }
     if view.record and "scope" not in changes:
         out |= {"dataset": view.dataset, "record": view.record}
+    if "scope" not in changes:
+        out |= {"then": view.then, "now": view.now}
     out |= changes
     return {key: value for key, value in out.items() if value}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import io
 import json
@@ -10,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,45 @@ def test_two_reports_are_compared_at_the_command_line(site: Site) -> None:
     row = next(row for row in answer["figures"] if row["measure"] == "cases_reported")
     assert row["then"] == one.figures["cases_reported"]["value"] and row["why"] == ["period"]
     assert "no report 'zzzz'" in nerve(site, "diff", one.id, "zzzz").stderr
+
+
+def test_the_page_of_two_briefs_says_what_nerve_diff_says(site: Site) -> None:
+    _, one = issue(view_in(site, **FEBRUARY), order_of(), site.reports / "1.pdf")
+    _, two = issue(view_in(site, **MARCH), order_of(), site.reports / "2.pdf")
+    done = nerve(site, "diff", one.id, two.id, "--lang", "en", "--json")
+    changed = [row for row in json.loads(done.stdout)["figures"] if row["why"] != ["same"]]
+    view = view_in(site, lang="en", then=one.id[:9], now=two.id)
+    found, _, earlier, later = build(page("compare"), view).blocks
+    assert isinstance(found, Table) and isinstance(earlier, Table) and isinstance(later, Table)
+    assert [row.cells[0] for row in found.rows] == [row["label"] for row in changed]
+    assert {row.cells[3] for row in found.rows} == {"the period moved on"}
+    assert [row.address for row in later.rows] == [(("now", two.id),), (("now", one.id),)]
+    assert [row.lamp for row in earlier.rows] == ["none", "good"]
+    content, entry = export(build(page("compare"), view), view, site.reports / "c.pdf")
+    issue(view_in(site, **MARCH), order_of("slide"), site.reports / "3.pdf")
+    assert again(site, entry.id)[0] == content, "the register has grown, the comparison is the same"
+
+
+def test_two_briefs_that_cannot_be_compared_are_a_note(site: Site) -> None:
+    _, one = issue(view_in(site, **FEBRUARY), order_of(), site.reports / "1.pdf")
+    _, other = issue(view_in(site, scope="431122100", **MARCH), order_of(), site.reports / "2.pdf")
+    for now, said in ((other.id, "two reports of one place"), ("zzzz", "no report 'zzzz'")):
+        with pytest.raises(Mistake, match=said):
+            build(page("compare"), view_in(site, then=one.id, now=now))
+    outside = view_of(site, current(site), Viewer("431122102"), {"then": one.id, "now": one.id})
+    with pytest.raises(Mistake, match="outside your own scope"):
+        build(page("compare"), outside)
+    nothing = build(page("compare"), view_in(site, scope="431122102")).blocks
+    assert len(nothing) == 2 and all(isinstance(block, Table) and not block.rows for block in nothing)
+
+
+def test_the_watermark_says_when_the_copy_was_asked_for(site: Site) -> None:
+    (site.folder / "reports.toml").write_text("watermark = true\n", encoding="utf-8")
+    view = view_in(site, lang="zh")
+    later = dataclasses.replace(view, site=site.model_copy(update={"as_of": datetime(2026, 7, 1, 8, 30)}))
+    content, entry = export(build(page("meetings"), view), later, site.reports / "m.pdf")
+    assert entry.mark == "东安县 · 2026-07-01 08:30:00" and "2026-07-0108:30:00" in text_of(content)[0]
+    assert again(site, entry.id)[0] == content
 
 
 @pytest.mark.parametrize(

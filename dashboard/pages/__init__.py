@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashboard.pages import (
     agenda,
     cases,
+    compare,
     data,
     duties,
     hotspots,
@@ -21,7 +22,7 @@ from warehouse.mistake import Mistake, nearest
 
 PAGES: tuple[Page, ...] = (
     wall.PAGE, overview.PAGE, agenda.PAGE, cases.PAGE, petitions.PAGE, duties.PAGE, meetings.PAGE, needs.PAGE,
-    teams.PAGE, hotspots.PAGE, data.PAGE, measures.PAGE,
+    teams.PAGE, hotspots.PAGE, data.PAGE, measures.PAGE, compare.PAGE,
 )  # fmt: skip
 
 

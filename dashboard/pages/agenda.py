@@ -12,6 +12,7 @@ from dashboard.decisions import followed_up, written_down
 from dashboard.figures import change, compared, goal
 from dashboard.freshness import age_text, freshness
 from dashboard.pages import cases, duties, meetings, needs, overview, petitions, teams
+from dashboard.pages.compare import on_record
 from dashboard.view import Page, View
 from dashboard.view import build as built
 from warehouse.catalogue import catalogue
@@ -41,7 +42,14 @@ def build(view: View) -> tuple[Block, ...]:
         rows=tuple(replace(row, cells=(str(i), *row.cells)) for i, row in enumerate(rows, start=1)),
         total=figures.total + len(silent),
     )
-    return (*((before,) if before is not None else ()), agenda, written_down(view))
+    briefs = on_record(
+        view,
+        view.text(
+            "历次简报（选中一期，与其上一期对比）", "Briefs on record: choose one to compare it with the last"
+        ),
+        lambda entry: (("page", "compare"), ("then", entry.since), ("now", entry.id)),
+    )
+    return (*((before,) if before is not None else ()), agenda, written_down(view), briefs)
 
 
 def _out_of_order(view: View) -> tuple[Block, ...]:

@@ -32,7 +32,7 @@ class Entry:
     when it was asked for, `mark` the watermark, `settings` those of the site that shape a page. `figures` are its
     headline figures; `since` the entry of the brief it is compared with, `why` the reasons found for each figure.
     `due`: the moment a schedule asked for it, where one did. `table`: which of the page's tables a CSV file
-    holds, from 1. Entries of earlier releases have none of these.
+    holds, from 1. `then`, `now`: the entries that a comparison compares. Entries of earlier releases have none of these.
     """
 
     id: str
@@ -60,6 +60,8 @@ class Entry:
     why: dict[str, list[str]] = field(default_factory=dict)
     due: str = ""
     table: int = 0
+    then: str = ""
+    now: str = ""
 
 
 def register(
