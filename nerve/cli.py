@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from dashboard.view import periods, view_of
-from nerve.terminal import DEFAULT_SITE, JsonOption, SiteOption, console, print_json
+from nerve.terminal import DEFAULT_SITE, JsonOption, SiteOption, console, grid, print_json
 from warehouse.catalogue import catalogue
 from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
@@ -147,7 +146,7 @@ def status(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None
     if as_json:
         print_json({"version": version.id, "cutoff": version.cutoff.isoformat(), "sources": sources})
         return
-    table = Table(title=f"{found.name.en} · {version.id} · as of {version.cutoff:%Y-%m-%d %H:%M:%S}")
+    table = grid(title=f"{found.name.en} · {version.id} · as of {version.cutoff:%Y-%m-%d %H:%M:%S}")
     for heading in ("source", "files", "read", "kept", "quarantined", "refused", "last load", "age (s)"):
         table.add_column(heading, justify="left" if heading in ("source", "last load") else "right")
     for row in sources:
@@ -214,7 +213,7 @@ def value(
     if as_json:
         print_json(rows)
         return
-    table = Table(title=catalogue().get(measure).label.en)
+    table = grid(title=catalogue().get(measure).label.en)
     for heading in rows[0] if rows else ():
         table.add_column(heading)
     for row in rows:
@@ -365,7 +364,7 @@ def diff(
         ]
         print_json({"reports": heads, "figures": rows})
         return
-    table = Table(
+    table = grid(
         title=f"{first.id} {first.start}/{first.end} {first.version} → {second.id} {second.start}/{second.end} {second.version}"
     )
     for heading in ("label", "then", "now", "why"):

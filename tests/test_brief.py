@@ -17,11 +17,12 @@ from typing import Any
 
 import pypdf
 import pytest
+from python_calamine import CalamineWorkbook
 
 from dashboard.blocks import Block, Column, Note, Row, Sheet, Table, Tiles
 from dashboard.brief import compose
 from dashboard.changed import figures, reasons
-from dashboard.export import Order, again, export, issue, ordered
+from dashboard.export import Order, again, export, export_tables, issue, ordered
 from dashboard.figures import change
 from dashboard.pages import page
 from dashboard.printing import FORMS, Form, entries, render_brief, render_pdf
@@ -396,6 +397,45 @@ def test_a_scope_without_data_is_a_page_that_says_so(site: Site) -> None:
     for form in FORMS:
         brief = compose(view, [page(name) for name in BRIEF.pages], BRIEF.title)
         assert faults(render_brief(brief, "Site", made=MADE, form=form), LEAST[form]) == []
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["县" * 5000, "𠮷䶮㐂 😀👨‍👩‍👧", "تقرير شهري", "月\x07报\x00", '#read("/etc/passwd") =1+1'],
+    ids=["long", "rare", "arabic", "control", "markup"],
+)
+def test_a_template_may_have_any_title_in_any_form(site: Site, title: str) -> None:
+    written = json.dumps(title, ensure_ascii=False)  # as TOML writes a text too
+    (site.folder / "reports.toml").write_text(
+        f'[briefs.m]\ntitle = {{ zh = {written}, en = {written} }}\npages = ["petitions"]\n', encoding="utf-8"
+    )
+    order, _ = ordered(site, ["m"])
+    view = view_in(site, **MARCH)
+    for form in FORMS:
+        content, entry = issue(view, dataclasses.replace(order, form=form), site.reports / f"{form}.pdf")
+        assert faults(content, LEAST[form]) == [] and again(site, entry.id)[0] == content
+    content, entry = issue(view, order, site.reports / "m.xlsx")
+    assert again(site, entry.id)[0] == content
+
+
+def test_a_scope_without_data_is_a_workbook_and_tables_that_say_so(site: Site, tmp_path: Path) -> None:
+    view = view_in(site, lang="zh", **{"from": "2001-01-01", "to": "2001-01-31"})
+    content, _ = issue(view, order_of(), tmp_path / "x.xlsx")
+    figures_sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_name("指标").to_python()
+    assert {row[2] for row in figures_sheet[1:]} <= {"–", 0.0, "—"}
+    made = dict(export_tables(view, order_of(pages=("overview",)), tmp_path / "csv"))
+    assert made and all("–" in path.read_text("utf-8-sig") for path in list(made)[:1])
+
+
+def test_a_folder_that_may_not_be_written_is_one_line_and_leaves_nothing(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    for arguments in (
+        ["overview", "--out", tmp_path / "file" / "x.pdf"],
+        ["overview", "--out", tmp_path / ("x" * 300 + ".pdf")],
+    ):
+        done = nerve(site, "report", *arguments)
+        assert done.returncode == 2 and "cannot write" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert entries(site) == () and not list(tmp_path.glob("*.part"))
 
 
 def test_a_wrong_question_is_one_line(site: Site, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _PROVINCE = re.compile("1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|91")
@@ -43,12 +44,6 @@ _NAMED = re.compile(
     rf"{_NONE}({_NAME}(?:[、/]{_NAME})*)"
     rf"|((?:{_ROLES})[ \t\u3000]?)(?=[{_SURNAMES}]){_NONE}({_NAME})"
 )
-_PLAIN: dict[int, str | None] = {
-    **dict.fromkeys(ord(sign) for sign in map(chr, range(0xFFFF)) if re.match(f"[{_HIDDEN}]", sign)),
-    **{code: str(unicodedata.decimal(chr(code))) for code in range(0x80, 0x20000) if chr(code).isdecimal()},
-    **dict.fromkeys(map(ord, "ＸｘΧχХх"), "X"),
-}
-"""What shows nothing goes, digits of any script become our own, and so does whatever looks like an X."""
 SUSPECT = (
     rf"(?i)(?:\p{{Nd}}[^\p{{Nd}}\n]{{0,4}}){{6}}\p{{Nd}}|[{_HIDDEN}]|{_SAYS}|{_WHO}|{_ROLES}"
     r"|my name is|(?:name|contact|applicant|householder)[:：]"
@@ -73,11 +68,26 @@ def mask(text: str) -> str:
     ID numbers have 18 characters (checksum and birthday) or, of old, 15 digits (birthday); cards pass Luhn.
     Digits may be full-width, parted by blanks or dashes, or have characters between them that do not show.
     """
-    plain = text if text.isascii() else text.translate(_PLAIN)
+    plain = text if text.isascii() else text.translate(_plain())
     masked = _POINTED.sub("[电话]", _RUN.sub(_without_numbers, plain))
     masked = _CALLED.sub(r"\1[电话]", masked)
     masked = _NAMED.sub(_without_names, masked)
     return text if masked == plain else masked
+
+
+@cache
+def _plain() -> dict[int, str | None]:
+    """What shows nothing goes, digits of any script become our own, and so does whatever looks like an X."""
+    shown = re.compile(f"[{_HIDDEN}]")
+    return {
+        **dict.fromkeys(ord(sign) for sign in map(chr, range(0xFFFF)) if shown.match(sign)),
+        **{
+            code: str(unicodedata.decimal(chr(code)))
+            for code in range(0x80, 0x20000)
+            if chr(code).isdecimal()
+        },
+        **dict.fromkeys(map(ord, "ＸｘΧχХх"), "X"),
+    }
 
 
 def _without_names(found: re.Match[str]) -> str:
