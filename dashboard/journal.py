@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dashboard.view import View
-from warehouse.masking import is_person, mask
 from warehouse.scope import tree_of
 from warehouse.site import Site
 from warehouse.text import Text
@@ -159,10 +158,15 @@ def decisions(site: Site) -> tuple[Decision, ...]:
 
 def _title(text: str) -> str:
     """The matter, masked as a source's free text is. Raises NotWritten."""
+    # Loaded where something is written: its patterns take longer to make than a page.
+    from warehouse.masking import mask
+
     return mask(_plain(text, "title", Text(zh="议定事项", en="the matter")))
 
 
 def _owner(text: str) -> str:
+    from warehouse.masking import is_person, mask
+
     unit = _plain(text, "owner", Text(zh="责任单位", en="the owner"))
     if mask(unit) != unit or is_person(unit) or sum(sign.isdecimal() for sign in unit) >= 7:
         raise NotWritten(
