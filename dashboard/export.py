@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dashboard.blocks import Sheet
-from dashboard.brief import compose, distinct, joined
+from dashboard.brief import compose, distinct, for_slides, joined
 from dashboard.changed import figures, items, last_of, period_of, reasons, table
 from dashboard.csvfile import render_csv
 from dashboard.decisions import followed_up
@@ -276,6 +276,8 @@ def _brief(
     changes = [decided] if decided is not None else []
     changes += [table(view, before, items(before, found, why))] if before is not None else []
     brief = compose(view, chosen, title, changes=changes, mark=mark)
+    if form == "slide":
+        brief = for_slides(brief)
     return render_brief(brief, view.site.name[view.lang], made=view.version.made_at, form=cast(Form, form))
 
 

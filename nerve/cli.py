@@ -274,7 +274,7 @@ def report(
         raise Mistake("--out", "no file given", "name one, such as --out brief.pdf")
     if form is not None and form not in (*FORMS, CSV):
         raise Mistake("--form", f"no such form '{form}'", nearest(form, (*FORMS, CSV)))
-    folder = out.is_dir() or out.suffix == ""
+    folder = _is_folder(out)
     if not folder and CSV in (form, out.suffix.removeprefix(".")):
         raise Mistake(
             "--out", f"'{out}' is one file, and a page has several tables", "give a folder and --form csv"
@@ -316,6 +316,14 @@ def report(
                 path = out / name
             _, entry = issue(view, replace(order, form=shape), path)
             print(f"{path} · {entry.id} · {version.id}")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.suffix == "" or path.is_dir()
+    except OSError:
+        # A name too long for one: writing it says so.
+        return False
 
 
 def _make_due(site: Site) -> None:

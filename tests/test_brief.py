@@ -19,8 +19,21 @@ import pypdf
 import pytest
 from python_calamine import CalamineWorkbook
 
-from dashboard.blocks import Block, Column, Note, Row, Sheet, Table, Tiles
-from dashboard.brief import compose
+from dashboard.blocks import (
+    Bar,
+    Block,
+    Brief,
+    Chapter,
+    Column,
+    Feed,
+    Note,
+    Ranking,
+    Row,
+    Sheet,
+    Table,
+    Tiles,
+)  # fmt: skip
+from dashboard.brief import compose, for_slides
 from dashboard.changed import figures, reasons
 from dashboard.export import Order, again, export, export_tables, issue, ordered
 from dashboard.figures import change
@@ -30,7 +43,7 @@ from dashboard.templates import BRIEF, templates
 from dashboard.view import View, build, view_of
 from tests.boxes import faults
 from tests.sheets import sample_sheet
-from tests.test_printing import INJECTIONS, KINDS, MADE, NAMED, sheet_of, squeezed
+from tests.test_printing import AXIS, INJECTIONS, KINDS, MADE, NAMED, sheet_of, squeezed
 from warehouse.catalogue import catalogue
 from warehouse.mistake import Mistake
 from warehouse.period import Period
@@ -434,7 +447,7 @@ def test_a_folder_that_may_not_be_written_is_one_line_and_leaves_nothing(site: S
         ["overview", "--out", tmp_path / ("x" * 300 + ".pdf")],
     ):
         done = nerve(site, "report", *arguments)
-        assert done.returncode == 2 and "cannot write" in done.stderr and len(done.stderr.splitlines()) == 1
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1) and "x.pdf" in done.stderr
     assert entries(site) == () and not list(tmp_path.glob("*.part"))
 
 
@@ -483,6 +496,53 @@ def test_every_chapter_says_its_figures_in_sentences_of_its_own_blocks(site: Sit
         assert chapter.said
         if tiles:
             assert any(tile.label in said and tile.value in said for said in chapter.said for tile in tiles)
+
+
+def test_slides_show_what_matters_and_say_that_the_rest_is_elsewhere(site: Site) -> None:
+    whole = compose(view_in(site, lang="en"), [page(name) for name in BRIEF.pages], BRIEF.title)
+    short = for_slides(whole)
+    for chapter, full in zip(short.chapters[1:], whole.chapters[1:], strict=True):
+        tiles = [tile for block in chapter.blocks if isinstance(block, Tiles) for tile in block.tiles]
+        every = [tile for block in full.blocks if isinstance(block, Tiles) for tile in block.tiles]
+        assert len(tiles) == min(8, len(every)) and tiles == [tile for tile in every if tile in tiles], (
+            "in order"
+        )
+        urgent = [tile for tile in every if tile.lamp in ("off", "near")]
+        assert len(urgent) > 8 or all(tile in tiles for tile in urgent)
+        assert len([block for block in chapter.blocks if not isinstance(block, Note | Feed)]) <= 4
+    off = {
+        t.label
+        for c in whole.chapters[1:]
+        for b in c.blocks
+        if isinstance(b, Tiles)
+        for t in b.tiles
+        if t.lamp == "off"
+    }
+    assert {one.label for one in short.definitions} == off
+    pages = [
+        len(pypdf.PdfReader(io.BytesIO(render_brief(one, "Site", made=MADE, form="slide"))).pages)
+        for one in (whole, short)
+    ]
+    assert pages[1] <= 40 and pages[1] < 0.65 * pages[0], pages
+    assert "All of it is in the A4 brief" in short.remarks[0][1]
+
+
+def test_a_long_ranking_on_slides_has_its_head_and_its_foot() -> None:
+    bars = tuple(Bar(f"place {n}", float(n), str(n), rank=str(n)) for n in range(1, 16))
+    found = short_of(Ranking("R", bars, AXIS), Table("T", (Column("c"),), (Row(("x",)),)))
+    (ranking,) = found
+    assert isinstance(ranking, Ranking)
+    assert [bar.rank for bar in ranking.bars] == ["1", "2", "3", "11", "12", "13", "14", "15"]
+    assert "first 3 and the last 5 of 15" in ranking.note
+    empty = Ranking("R", tuple(dataclasses.replace(bar, value=None) for bar in bars), AXIS)
+    (table,) = short_of(empty, Table("T", (Column("c"),), tuple(Row((str(n),)) for n in range(30))))
+    assert isinstance(table, Table) and len(table.rows) == 9 and table.total == 30
+
+
+def short_of(*blocks: Block) -> tuple[Block, ...]:
+    """The blocks of a chapter as slides have them."""
+    chapters = (Chapter("Key", (), ()), Chapter("One", (), blocks))
+    return for_slides(Brief("B", "P", "2026", "", "2026-01-31", "v1", "en", (), chapters)).chapters[1].blocks
 
 
 def test_an_empty_sheet_on_a_slide_says_so() -> None:

@@ -61,10 +61,12 @@ def _out_of_order(view: View) -> tuple[Block, ...]:
     off = {m for m, tile in tiles.items() if tile.lamp == "off" or (m in OVERDUE and tile.value != "0")}
     asked = [m for m, tile in tiles.items() if m in off or any(c.lamp == "off" for c in tile.changes)]
     found: list[tuple[int, float, Row]] = []
+    worsened = 0
     for name, (gap, changes) in _at_same_age(view, asked).items():
         worse = next((one for one in changes if one.lamp == "off"), None)
         if name not in off and worse is None:
             continue
+        worsened += worse is not None
         tile, overdue = tiles[name], name in off and name in OVERDUE
         shown = worse or next(iter(changes), None)
         why = [
@@ -101,6 +103,7 @@ def _out_of_order(view: View) -> tuple[Block, ...]:
             ),
             rows=tuple(row for _, _, row in found),
             total=len(found),
+            sentence=_sentence(view, [kind for kind, _, _ in found], worsened),
             note=view.text(
                 "列入：未达标的；同期同进度比较显著变差的（95% 检验）；有逾期的；来源超过应有时效的。",
                 "On it: what is off target; what is worse than an earlier period was at the same age, by a test at "
@@ -108,6 +111,16 @@ def _out_of_order(view: View) -> tuple[Block, ...]:
             ),
             empty=view.text("没有需要提请会议研究的异常。", "Nothing is out of order."),
         ),
+    )
+
+
+def _sentence(view: View, kinds: Sequence[int], worsened: int) -> str:
+    off = sum(kind < 3 for kind in kinds)
+    if not kinds:
+        return ""
+    return view.text(
+        f"指标异常 {len(kinds)} 项：未达标 {off} 项，明显变差 {worsened} 项。",
+        f"{len(kinds)} figures are out of order: {off} off target, {worsened} really worse.",
     )
 
 
