@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from importlib import import_module
@@ -329,6 +330,9 @@ def _is_folder(path: Path) -> bool:
 def _make_due(site: Site) -> None:
     from dashboard.due import make
 
+    # The loader's unit has one limit of memory for both: where it is met, a brief can wait, loading cannot.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     faults = make(site, print)
     for fault in faults:
         print(f"nerve: {fault}", file=sys.stderr)
