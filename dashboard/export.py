@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 from dashboard.blocks import Sheet
-from dashboard.brief import compose, distinct, joined
+from dashboard.brief import compose, distinct, for_slides, joined
 from dashboard.changed import figures, items, last_of, period_of, reasons, table
+from dashboard.csvfile import render_csv
+from dashboard.decisions import followed_up
+from dashboard.grids import carried, grids
 from dashboard.pages import page as page_of
 from dashboard.printing.register import Entry, entries, entry_of, register, write_whole
 from dashboard.templates import DEFAULT, Template, templates
@@ -29,19 +32,23 @@ FORMS = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 """The forms of an export, by the ending of its file, each with its media type."""
+CSV = "csv"
+"""The form of one table."""
 SHAPING = {"name", "synthetic", "notice", "targets", "params", "signs"}
 """What of a site's settings shapes a page: kept with an export, so that it can be made again after a change."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """A brief to be made: its name, its pages in order, its title, on A4 or slides; `who` asks for it."""
+    """A brief to be made: its name, its pages in order, its title, on A4 or slides; `who` asks for it, or a schedule
+    for the moment `due`."""
 
     name: str
     pages: tuple[str, ...]
     title: Text
     form: str = "a4"
     who: str = ""
+    due: str = ""
 
 
 def form_of(path: Path) -> str:
@@ -87,6 +94,8 @@ def _printed(name: str, briefs: Sequence[str]) -> Any:
         raise
     if page.wall:
         raise Mistake("page", "the wall is not printed", "print 'overview' instead")
+    if not page.menu:
+        raise Mistake("page", f"'{name}' is no chapter of a brief", "export it from the screen")
     return page
 
 
@@ -100,6 +109,28 @@ def export(sheet: Sheet, view: View, path: Path) -> tuple[bytes, Entry]:
         view, sheet.page, path, content, form=form, mark=mark, figures=_headline(view, [sheet])
     )
     return content, entry
+
+
+def export_table(sheet: Sheet, view: View, number: int, path: Path) -> tuple[bytes, Entry]:
+    """Write one table of the page, by its number from 1, as CSV and register it; its bytes and entry. Raises Mistake
+    where the page has no such table."""
+    content = _table(sheet, view, number)
+    write_whole(path, content)
+    return content, _registered(view, sheet.page, path, content, form=CSV, table=number)
+
+
+def export_tables(view: View, order: Order, folder: Path) -> Iterator[tuple[Path, Entry]]:
+    """Every table of the pages as a CSV file in the folder; the path and the entry of each."""
+    for name in order.pages:
+        sheet = build(page_of(name), view)
+        for number, _ in enumerate(grids(sheet.blocks, view.lang), start=1):
+            path = folder / table_name(sheet, view, number)
+            yield path, export_table(sheet, view, number, path)[1]
+
+
+def table_name(sheet: Sheet, view: View, number: int) -> str:
+    """As `file_name`, for one table of the page."""
+    return f"{Path(file_name(sheet, view, CSV)).stem}-{number}.{CSV}"
 
 
 def issue(view: View, order: Order, path: Path) -> tuple[bytes, Entry]:
@@ -125,6 +156,7 @@ def issue(view: View, order: Order, path: Path) -> tuple[bytes, Entry]:
         title=order.title.model_dump(),
         since=before.id if before is not None else "",
         why=why,
+        due=order.due,
     )
     return content, entry
 
@@ -142,8 +174,11 @@ def again(site: Site, id: str, path: Path | None = None) -> tuple[bytes, Entry, 
         title = Text.model_validate(entry.title)
         content = _brief(view, entry.pages, title, entry.form, entry.mark, entry.figures, before, entry.why)
     else:
-        form = entry.form or Path(entry.file).suffix.removeprefix(".").replace("pdf", "a4")
-        content = _page(build(page_of(entry.page), view), view, form, entry.mark)
+        if entry.form == CSV:
+            content = _table(build(page_of(entry.page), view), view, entry.table)
+        else:
+            form = entry.form or Path(entry.file).suffix.removeprefix(".").replace("pdf", "a4")
+            content = _page(build(page_of(entry.page), view), view, form, entry.mark)
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise Mistake(
             f"report {entry.id}",
@@ -215,6 +250,14 @@ def _page(sheet: Sheet, view: View, form: str, mark: str) -> bytes:
     return render_pdf(sheet, name, made=made, form=cast(Form, form), mark=mark)
 
 
+def _table(sheet: Sheet, view: View, number: int) -> bytes:
+    found = grids(sheet.blocks, view.lang)
+    if not 1 <= number <= len(found):
+        known = "; ".join(f"{n} {grid.title}" for n, grid in enumerate(found, start=1))
+        raise Mistake("table", f"'{sheet.page}' has no table {number}", f"choose of: {known}")
+    return render_csv(found[number - 1], carried(sheet, view.lang))
+
+
 def _brief(
     view: View,
     pages: Sequence[str],
@@ -230,17 +273,21 @@ def _brief(
         return _page(joined([build(page, view) for page in chosen], title[view.lang]), view, form, mark)
     from dashboard.printing import Form, render_brief
 
-    changes = [table(view, before, items(before, found, why))] if before is not None else []
+    decided = followed_up(view)
+    changes = [decided] if decided is not None else []
+    changes += [table(view, before, items(before, found, why))] if before is not None else []
     brief = compose(view, chosen, title, changes=changes, mark=mark)
+    if form == "slide":
+        brief = for_slides(brief)
     return render_brief(brief, view.site.name[view.lang], made=view.version.made_at, form=cast(Form, form))
 
 
 def _mark(view: View, who: str) -> str:
-    """Who asked and when, where the site wants it on every copy."""
+    """Who asked for this copy and when, where the site wants it on each; kept with the entry, for `again`."""
     if not templates(view.site).watermark:
         return ""
     return " · ".join(
-        part for part in (who or view.site.name[view.lang], f"{view.asked:%Y-%m-%d %H:%M:%S}") if part
+        part for part in (who or view.site.name[view.lang], f"{view.site.now():%Y-%m-%d %H:%M:%S}") if part
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard.blocks import Block, Ranking, Tile, Tiles
+from dashboard.blocks import Block, Ranking, Table, Tile, Tiles
 from warehouse.text import Lang
 
 SENTENCES = 6
@@ -16,7 +16,7 @@ NAMED = 6
 
 def sentences(blocks: Sequence[Block], lang: Lang) -> tuple[str, ...]:
     """The sentences of a chapter: its leading figures (off target first in the choice, never in the order), and
-    what its rankings say."""
+    what its rankings say; of a chapter without figures what its tables say."""
     tiles = [tile for block in blocks if isinstance(block, Tiles) for tile in block.tiles]
     leading = [block.tiles[0] for block in blocks if isinstance(block, Tiles) and block.tiles]
     weight = {"off": 0, "near": 1, "good": 3, "neutral": 4, "none": 9}
@@ -28,6 +28,10 @@ def sentences(blocks: Sequence[Block], lang: Lang) -> tuple[str, ...]:
         for block in blocks
         if isinstance(block, Ranking) and block.sentence and any(bar.low is not None for bar in block.bars)
     ][:1]
+    if not tiles:
+        said += [block.sentence for block in blocks if isinstance(block, Table) and block.sentence][
+            :SENTENCES
+        ]
     return tuple(said)
 
 

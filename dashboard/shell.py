@@ -21,10 +21,12 @@ import streamlit as st
 from dashboard.blocks import Address, Sheet
 from dashboard.comparison import BETWEEN, COMPARES, OWN, own_period
 from dashboard.export import FORMS, export, file_name
+from dashboard.grids import grids
 from dashboard.pages import PAGES
 from dashboard.view import CHOICES, Page, View, address, asked_of, build, periods, view_of
 from dashboard.web.draw import Pen, page
 from dashboard.web.markup import Markup, join
+from dashboard.web.minutes import minutes
 from dashboard.web.pane import href, pane, style
 from dashboard.web.screen import Link, bar, calm, heading, mistaken
 from dashboard.web.wall import Clock, WallData, trouble, wall, wall_data, wall_style
@@ -136,7 +138,9 @@ def _explore(one: Page, site: Site) -> None:
         return href(name, address(view, **changes))
 
     going = _go(one.name)
-    pages = [Link(other.label[lang], _to(other, view), other.name == one.name) for other in PAGES]
+    pages = [
+        Link(other.label[lang], _to(other, view), other.name == one.name) for other in PAGES if other.menu
+    ]
     other_lang: Lang = "en" if lang == "zh" else "zh"
     language = (
         Link(WORDS["language"][lang], link(one.name, lang=other_lang)) if len(site.languages) > 1 else None
@@ -157,7 +161,13 @@ def _explore(one: Page, site: Site) -> None:
         given = dict(changes)
         return link(given.pop("page", one.name), **given)
 
-    pane(page(sheet.blocks, Pen(lang, leads)), "body", going, lang)
+    files = {
+        grid.block: href(f"csv/{one.name}/{number}", address(view, version=view.version.id))
+        for number, grid in enumerate(grids(sheet.blocks, lang), start=1)
+    }
+    pane(page(sheet.blocks, Pen(lang, leads, files)), "body", going, lang)
+    if one.minutes:
+        minutes(view, going)
 
 
 def _to(other: Page, view: View) -> str:

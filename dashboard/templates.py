@@ -10,6 +10,11 @@
     period = "last_month"
     compare = "both"
 
+    [briefs.monthly.schedule]       # it makes itself: see dashboard/due.py
+    day = 3
+    hour = 6
+    level = "township"
+
 `brief` is there without being named; a site may name it to make it its own.
 """
 
@@ -18,9 +23,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dashboard.comparison import COMPARES
 from dashboard.pages import PAGES
@@ -34,6 +39,16 @@ FILE = "reports.toml"
 DEFAULT = "brief"
 
 
+class Schedule(BaseModel):
+    """When a brief makes itself, by the site's clock: each month, once for every place of `level`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    day: int = Field(ge=1, le=28)
+    hour: int = Field(default=6, ge=0, le=23)
+    level: Literal["county", "township", "village"] = "township"
+
+
 class Template(BaseModel):
     """One named brief. `forms` and `languages`: those it is made in, the first where only one is asked for."""
 
@@ -45,6 +60,7 @@ class Template(BaseModel):
     languages: tuple[str, ...] = ()
     period: str = "this_year"
     compare: str = "both"
+    schedule: Schedule | None = None
 
 
 class Templates(BaseModel):
@@ -81,7 +97,7 @@ def templates(site: Site) -> Templates:
     try:
         found = Templates.model_validate(data)
     except ValidationError as error:
-        known = {*Templates.model_fields, *Template.model_fields, *Text.model_fields}
+        known = {*Templates.model_fields, *Template.model_fields, *Schedule.model_fields, *Text.model_fields}
         raise mistake_of(error, path, known) from error
     for name, template in found.briefs.items():
         _check(path, name, template, site)
@@ -89,8 +105,8 @@ def templates(site: Site) -> Templates:
 
 
 def printable_pages() -> list[str]:
-    """The names of the pages a brief can hold: all but walls."""
-    return [page.name for page in PAGES if not page.wall]
+    """The names of the pages a brief can hold: all but walls and what stands in no menu."""
+    return [page.name for page in PAGES if not page.wall and page.menu]
 
 
 def _check(path: Path, name: str, template: Template, site: Site) -> None:

@@ -18,8 +18,10 @@ from warehouse.text import LANGS, Lang, Text
 from warehouse.version import Version
 from warehouse.viewer import Viewer
 
-CHOICES = ("layer", "month", "q", "measure", "category")
-"""Parameters of an address that only some pages ask for, and check."""
+CHOICES = ("layer", "month", "q", "measure", "category", "then", "now")
+"""Parameters of an address that only some pages ask for, and check. `then` and `now` name two registered exports."""
+_OF_PLACE = ("then", "now")
+"""Those that another place knows nothing of."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,10 @@ class View:
 class Page:
     """A page is data: `build` turns a view into blocks and touches nothing else.
 
-    `live`: the page tells ages by the clock, so it is built anew each time instead of once per version.
-    `asks`: the CHOICES it understands; others are not in its address. `offers`: what of them the row of controls shows,
-    what is chosen of it stands in the page's title.
+    `live`: the page tells ages by the clock or reads the journal, so it is built anew each time instead of once per
+    version. `asks`: the CHOICES it understands; others are not in its address. `offers`: what of them the row of controls
+    shows, what is chosen of it stands in the page's title. `minutes`: on it officials write down what a meeting decides.
+    `menu`: it stands in the menu.
     """
 
     name: str
@@ -65,6 +68,8 @@ class Page:
     live: bool = False
     asks: tuple[str, ...] = ()
     offers: Callable[[View], tuple[Pick, ...]] | None = None
+    minutes: bool = False
+    menu: bool = True
 
 
 def periods(cutoff: datetime) -> dict[str, tuple[Text, Period]]:
@@ -131,7 +136,7 @@ def address(view: View, **changes: str) -> dict[str, str]:
         "to": view.period.end.isoformat(),
         "compare": view.compare,
         "lang": view.lang,
-        **dict(view.choices),
+        **{key: text for key, text in view.choices if key not in _OF_PLACE or "scope" not in changes},
     }
     if view.record and "scope" not in changes:
         out |= {"dataset": view.dataset, "record": view.record}

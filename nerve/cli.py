@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from importlib import import_module
@@ -11,18 +12,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from dashboard.view import periods, view_of
-from nerve.terminal import DEFAULT_SITE, JsonOption, SiteOption, console, print_json
+from nerve.terminal import DEFAULT_SITE, JsonOption, SiteOption, console, grid, print_json
 from warehouse.catalogue import catalogue
 from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
 from warehouse.query import query
 from warehouse.result import NoData, Value, status_of
-from warehouse.site import load_site
+from warehouse.site import Site, load_site
 from warehouse.text import Lang
 from warehouse.version import current
 from warehouse.viewer import Viewer
@@ -147,7 +147,7 @@ def status(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None
     if as_json:
         print_json({"version": version.id, "cutoff": version.cutoff.isoformat(), "sources": sources})
         return
-    table = Table(title=f"{found.name.en} · {version.id} · as of {version.cutoff:%Y-%m-%d %H:%M:%S}")
+    table = grid(title=f"{found.name.en} · {version.id} · as of {version.cutoff:%Y-%m-%d %H:%M:%S}")
     for heading in ("source", "files", "read", "kept", "quarantined", "refused", "last load", "age (s)"):
         table.add_column(heading, justify="left" if heading in ("source", "last load") else "right")
     for row in sources:
@@ -254,7 +254,7 @@ def value(
     for row in rows:
         for one in row.pop("changes", ()):
             row[f"vs {one['against']}"] = one["change"]
-    table = Table(title=known.label.en)
+    table = grid(title=known.label.en)
     for heading in rows[0] if rows else ():
         table.add_column(heading)
     for row in rows:
@@ -283,18 +283,29 @@ def report(
         str | None,
         typer.Option(help="both, previous, year, to_date, lunar, none, or two days: 2025-01-01..2025-03-31."),
     ] = None,
-    form: Annotated[str | None, typer.Option(help="a4 or slide.")] = None,
+    form: Annotated[
+        str | None, typer.Option(help="a4, slide, or csv: every table of the pages into a folder.")
+    ] = None,
     who: Annotated[str, typer.Option("--for", help="Who asks for it, for the watermark.")] = "",
     again: Annotated[
         str | None, typer.Option(help="Make a registered report again, byte for byte, by its id.")
     ] = None,
+    due: Annotated[
+        bool,
+        typer.Option("--due", help="Make what the schedules of reports.toml ask for and is not made yet."),
+    ] = False,
 ) -> None:
     """Print pages as one brief, on A4 or slides, or write them as a workbook; registered with its data version."""
+    from dashboard.export import CSV, export_tables, form_of, issue, ordered
     from dashboard.export import again as make_again
-    from dashboard.export import form_of, issue, ordered
     from dashboard.printing import FORMS
 
     found = load_site(site)
+    if due:
+        if again or out or pages or form or lang or scope or start or end or compare:
+            raise Mistake("--due", "takes its questions from reports.toml", "give it alone")
+        _make_due(found)
+        return
     if again is not None:
         if pages or form or lang or scope or start or end or compare:
             raise Mistake(
@@ -305,9 +316,13 @@ def report(
         return
     if out is None:
         raise Mistake("--out", "no file given", "name one, such as --out brief.pdf")
-    if form is not None and form not in FORMS:
-        raise Mistake("--form", f"no such form '{form}'", nearest(form, FORMS))
-    folder = out.is_dir() or out.suffix == ""
+    if form is not None and form not in (*FORMS, CSV):
+        raise Mistake("--form", f"no such form '{form}'", nearest(form, (*FORMS, CSV)))
+    folder = _is_folder(out)
+    if not folder and CSV in (form, out.suffix.removeprefix(".")):
+        raise Mistake(
+            "--out", f"'{out}' is one file, and a page has several tables", "give a folder and --form csv"
+        )
     if not folder:
         form_of(out)
     order, template = ordered(found, pages or [], form or "", who)
@@ -335,12 +350,37 @@ def report(
                     "compare": compare or template.compare,
                 },
             )
+            if shape == CSV:
+                for path, entry in export_tables(view, order, out):
+                    print(f"{path} · {entry.id} · {version.id}")
+                continue
             path = out
             if folder:
                 name = f"{order.name}-{view.scope.code}-{view.period.end}-{language}-{shape}-{version.id}.pdf"
                 path = out / name
             _, entry = issue(view, replace(order, form=shape), path)
             print(f"{path} · {entry.id} · {version.id}")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.suffix == "" or path.is_dir()
+    except OSError:
+        # A name too long for one: writing it says so.
+        return False
+
+
+def _make_due(site: Site) -> None:
+    from dashboard.due import make
+
+    # The loader's unit has one limit of memory for both: where it is met, a brief can wait, loading cannot.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+    faults = make(site, print)
+    for fault in faults:
+        print(f"nerve: {fault}", file=sys.stderr)
+    if faults:
+        raise SystemExit(2)
 
 
 @app.command()
@@ -379,7 +419,7 @@ def diff(
         ]
         print_json({"reports": heads, "figures": rows})
         return
-    table = Table(
+    table = grid(
         title=f"{first.id} {first.start}/{first.end} {first.version} → {second.id} {second.start}/{second.end} {second.version}"
     )
     for heading in ("label", "then", "now", "why"):

@@ -6,10 +6,13 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 SiteOption = Annotated[
     Path,
@@ -22,7 +25,17 @@ DEFAULT_SITE = Path("demo-site")
 
 def console() -> Console:
     """A terminal's own width; wide where the output is piped, so that nothing is cut."""
+    # Loaded here, as is the table: a command that draws none need not wait for what does.
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else 200)
+
+
+def grid(title: str) -> Table:
+    """An empty table for the console."""
+    from rich.table import Table
+
+    return Table(title=title)
 
 
 def print_json(value: object) -> None:

@@ -19,9 +19,9 @@ import duckdb
 
 from pipelines import values
 from pipelines.contract import Contract, Deleted, FieldRule, word
-from pipelines.privacy import SUSPECT
 from pipelines.reading.raw import Raw, masking
 from warehouse.dataset import DUCK_TYPES
+from warehouse.masking import SUSPECT
 
 GOOD = "incoming_good"
 BAD = "incoming_bad"

@@ -23,11 +23,11 @@ from python_calamine import CalamineWorkbook
 
 from pipelines import values
 from pipelines.contract import NAME, OURS, Contract, FieldRule, Files, contracts, heading, read_contract, word
-from pipelines.privacy import mask
 from pipelines.reading import Raw, Refused, archives, biff, decoding, objects, ooxml, read
 from pipelines.reading.headings import HEADER_WITHIN
 from warehouse import layout
 from warehouse.dataset import Dataset, Field, FieldType
+from warehouse.masking import mask
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site
 from warehouse.text import Text

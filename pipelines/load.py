@@ -24,10 +24,11 @@ from structlog.typing import FilteringBoundLogger
 
 from pipelines.check import check
 from pipelines.contract import Contract, contracts, match
-from pipelines.privacy import mask, site_key
+from pipelines.privacy import site_key
 from pipelines.quarantine import seal_rows
 from pipelines.reading import Refused, read
 from warehouse.dataset import Dataset
+from warehouse.masking import mask
 from warehouse.mistake import Mistake
 from warehouse.site import Site
 from warehouse.store import Batch, Store

@@ -18,9 +18,9 @@ import duckdb
 
 from pipelines.check import Checked, check
 from pipelines.contract import OURS, Contract, FieldRule, read_contract, word
-from pipelines.privacy import mask
 from pipelines.reading import Raw, Refused, read
 from warehouse import layout
+from warehouse.masking import mask
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site
 from warehouse.text import Text

@@ -27,12 +27,13 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from pipelines.check import check
 from pipelines.contract import Contract, FieldRule, contracts, heading
-from pipelines.privacy import PSEUDONYM_HEX, mask, pseudonym, site_key
+from pipelines.privacy import PSEUDONYM_HEX, pseudonym, site_key
 from pipelines.reading import RAW, Raw, Refused, ooxml, read
 from pipelines.reading.headings import layout_of
 from pipelines.reading.raw import registered
 from pipelines.sealing import is_sealed, seal, unseal
 from warehouse.dataset import Dataset, Field
+from warehouse.masking import mask
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site
 from warehouse.store import Batch, QuarantinedRow, Store

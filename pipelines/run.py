@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryFile
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import schedule
@@ -26,9 +29,9 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from pipelines.contract import EVERY, OURS, Contract, contracts
 from pipelines.load import Loaded, Look, Phase, Progress, folders, load_once, waiting
-from pipelines.privacy import mask
 from pipelines.upkeep import KEPT_FOR, expire, versions_of_reports
 from warehouse import layout
+from warehouse.masking import mask
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site, load_site
 from warehouse.store import Store
@@ -293,6 +296,7 @@ def run(
                 loader.turn()
                 stop.wait(SWEEP_SECONDS)
             _notify("STOPPING=1")
+            loader.end_briefs()
         log.info("stopped", pid=os.getpid())
 
 
@@ -342,6 +346,7 @@ class Loader:
         self._paused_until = 0.0
         self._unpublished = True
         self._file = ""
+        self._briefs: tuple[IO[bytes], subprocess.Popen[bytes]] | None = None
         if any(contract.database is not None for contract in self.known.values()):
             from pipelines.database import clear_leftovers
 
@@ -357,6 +362,7 @@ class Loader:
         self.safely("sweep", self.sweep)
         self.safely("pulled", self.take_pulled)
         self.safely("clock", self.watch_clock)
+        self.safely("briefs", self.take_briefs)
         self.safely("jobs", self.jobs.run_pending)
 
     def safely(self, name: str, job: Callable[[], object]) -> None:
@@ -502,6 +508,8 @@ class Loader:
         self.jobs.clear()
         self.jobs.every(FOLD_MINUTES).minutes.do(self.safely, "fold", self.fold).tag("fold")
         self.jobs.every(COLLECT_MINUTES).minutes.do(self.safely, "collect", self.collect).tag("collect")
+        briefs = self.jobs.every().hour.at(":00").do(self.safely, "briefs", self.begin_briefs).tag("briefs")
+        briefs.next_run = datetime.now()  # noqa: DTZ005 - as `schedule` counts
         for name, every, job in (("new day", NEW_DAY, self.new_day), ("upkeep", UPKEEP, self.upkeep)):
             if self._ledger.last(name) is None:
                 # Nothing to make up for on a site's first day.
@@ -556,6 +564,45 @@ class Loader:
         )
         if removed:
             self.log.info("collected", versions=list(removed))
+
+    # -- briefs that make themselves ----------------------------------------------------------------------------
+
+    def begin_briefs(self) -> None:
+        """Have a process of its own make the briefs that are due: what prints is large and stays in memory, and
+        whatever becomes of it, the loader goes on. It asks the register what is missing, so that asking it once an
+        hour, and at the start, misses nothing and makes nothing twice."""
+        if self._briefs is None and (self.site.folder / "reports.toml").is_file():
+            said = TemporaryFile()  # noqa: SIM115 - it is read, and closed, when the process has ended
+            self._briefs = said, subprocess.Popen(
+                [sys.executable, "-m", "nerve.cli", "report", "--due", "--site", str(self.site.folder)],
+                stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    @property
+    def making_briefs(self) -> bool:
+        return self._briefs is not None
+
+    def take_briefs(self) -> None:
+        """Log what that process said, once it has ended."""
+        if self._briefs is None or self._briefs[1].poll() is None:
+            return
+        said, process = self._briefs
+        self._briefs = None
+        with said:
+            said.seek(0)
+            lines = said.read().decode("utf-8", errors="replace").splitlines()
+        for line in lines:
+            self.log.info("briefs", what=line)
+        if process.returncode:
+            what = lines[-1] if lines else f"ended with {process.returncode}"
+            self.log.error("briefs failed", what=what)
+            self.last_error = (datetime.now(UTC), mask(f"briefs: {what}"))
+
+    def end_briefs(self) -> None:
+        """What is being made is left: it is made whole after the next start."""
+        if self._briefs is not None:
+            self._briefs[1].terminate()
+            self._briefs[1].wait()
 
     # -- databases --------------------------------------------------------------------------------------------
 

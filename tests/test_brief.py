@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import io
 import json
@@ -16,12 +17,26 @@ from typing import Any
 
 import pypdf
 import pytest
+from python_calamine import CalamineWorkbook
 
-from dashboard.blocks import Block, Column, Note, Row, Sheet, Table, Tiles
-from dashboard.brief import compose
+from dashboard.blocks import (
+    Bar,
+    Block,
+    Brief,
+    Chapter,
+    Column,
+    Feed,
+    Note,
+    Ranking,
+    Row,
+    Sheet,
+    Table,
+    Tiles,
+)  # fmt: skip
+from dashboard.brief import compose, for_slides
 from dashboard.changed import figures, reasons
 from dashboard.comparison import comparisons
-from dashboard.export import Order, again, export, file_name, issue, ordered
+from dashboard.export import Order, again, export, export_tables, file_name, issue, ordered
 from dashboard.figures import change
 from dashboard.pages import page
 from dashboard.printing import FORMS, Form, entries, render_brief, render_pdf
@@ -29,7 +44,7 @@ from dashboard.templates import BRIEF, templates
 from dashboard.view import View, build, view_of
 from tests.boxes import faults
 from tests.sheets import sample_sheet
-from tests.test_printing import INJECTIONS, KINDS, MADE, NAMED, sheet_of, squeezed
+from tests.test_printing import AXIS, INJECTIONS, KINDS, MADE, NAMED, sheet_of, squeezed
 from warehouse.catalogue import catalogue
 from warehouse.mistake import Mistake
 from warehouse.period import Period
@@ -327,6 +342,45 @@ def test_two_reports_are_compared_at_the_command_line(site: Site) -> None:
     assert "no report 'zzzz'" in nerve(site, "diff", one.id, "zzzz").stderr
 
 
+def test_the_page_of_two_briefs_says_what_nerve_diff_says(site: Site) -> None:
+    _, one = issue(view_in(site, **FEBRUARY), order_of(), site.reports / "1.pdf")
+    _, two = issue(view_in(site, **MARCH), order_of(), site.reports / "2.pdf")
+    done = nerve(site, "diff", one.id, two.id, "--lang", "en", "--json")
+    changed = [row for row in json.loads(done.stdout)["figures"] if row["why"] != ["same"]]
+    view = view_in(site, lang="en", then=one.id[:9], now=two.id)
+    found, _, earlier, later = build(page("compare"), view).blocks
+    assert isinstance(found, Table) and isinstance(earlier, Table) and isinstance(later, Table)
+    assert [row.cells[0] for row in found.rows] == [row["label"] for row in changed]
+    assert {row.cells[3] for row in found.rows} == {"the period moved on"}
+    assert [row.address for row in later.rows] == [(("now", two.id),), (("now", one.id),)]
+    assert [row.lamp for row in earlier.rows] == ["none", "good"]
+    content, entry = export(build(page("compare"), view), view, site.reports / "c.pdf")
+    issue(view_in(site, **MARCH), order_of("slide"), site.reports / "3.pdf")
+    assert again(site, entry.id)[0] == content, "the register has grown, the comparison is the same"
+
+
+def test_two_briefs_that_cannot_be_compared_are_a_note(site: Site) -> None:
+    _, one = issue(view_in(site, **FEBRUARY), order_of(), site.reports / "1.pdf")
+    _, other = issue(view_in(site, scope="431122100", **MARCH), order_of(), site.reports / "2.pdf")
+    for now, said in ((other.id, "two reports of one place"), ("zzzz", "no report 'zzzz'")):
+        with pytest.raises(Mistake, match=said):
+            build(page("compare"), view_in(site, then=one.id, now=now))
+    outside = view_of(site, current(site), Viewer("431122102"), {"then": one.id, "now": one.id})
+    with pytest.raises(Mistake, match="outside your own scope"):
+        build(page("compare"), outside)
+    nothing = build(page("compare"), view_in(site, scope="431122102")).blocks
+    assert len(nothing) == 2 and all(isinstance(block, Table) and not block.rows for block in nothing)
+
+
+def test_the_watermark_says_when_the_copy_was_asked_for(site: Site) -> None:
+    (site.folder / "reports.toml").write_text("watermark = true\n", encoding="utf-8")
+    view = view_in(site, lang="zh")
+    later = dataclasses.replace(view, site=site.model_copy(update={"as_of": datetime(2026, 7, 1, 8, 30)}))
+    content, entry = export(build(page("meetings"), view), later, site.reports / "m.pdf")
+    assert entry.mark == "东安县 · 2026-07-01 08:30:00" and "2026-07-0108:30:00" in text_of(content)[0]
+    assert again(site, entry.id)[0] == content
+
+
 @pytest.mark.parametrize(
     ("said", "fault"),
     [
@@ -379,6 +433,45 @@ def test_a_scope_without_data_is_a_page_that_says_so(site: Site) -> None:
         assert faults(render_brief(brief, "Site", made=MADE, form=form), LEAST[form]) == []
 
 
+@pytest.mark.parametrize(
+    "title",
+    ["县" * 5000, "𠮷䶮㐂 😀👨‍👩‍👧", "تقرير شهري", "月\x07报\x00", '#read("/etc/passwd") =1+1'],
+    ids=["long", "rare", "arabic", "control", "markup"],
+)
+def test_a_template_may_have_any_title_in_any_form(site: Site, title: str) -> None:
+    written = json.dumps(title, ensure_ascii=False)  # as TOML writes a text too
+    (site.folder / "reports.toml").write_text(
+        f'[briefs.m]\ntitle = {{ zh = {written}, en = {written} }}\npages = ["petitions"]\n', encoding="utf-8"
+    )
+    order, _ = ordered(site, ["m"])
+    view = view_in(site, **MARCH)
+    for form in FORMS:
+        content, entry = issue(view, dataclasses.replace(order, form=form), site.reports / f"{form}.pdf")
+        assert faults(content, LEAST[form]) == [] and again(site, entry.id)[0] == content
+    content, entry = issue(view, order, site.reports / "m.xlsx")
+    assert again(site, entry.id)[0] == content
+
+
+def test_a_scope_without_data_is_a_workbook_and_tables_that_say_so(site: Site, tmp_path: Path) -> None:
+    view = view_in(site, lang="zh", **{"from": "2001-01-01", "to": "2001-01-31"})
+    content, _ = issue(view, order_of(), tmp_path / "x.xlsx")
+    figures_sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_name("指标").to_python()
+    assert {row[2] for row in figures_sheet[1:]} <= {"–", 0.0, "—"}
+    made = dict(export_tables(view, order_of(pages=("overview",)), tmp_path / "csv"))
+    assert made and all("–" in path.read_text("utf-8-sig") for path in list(made)[:1])
+
+
+def test_a_folder_that_may_not_be_written_is_one_line_and_leaves_nothing(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    for arguments in (
+        ["overview", "--out", tmp_path / "file" / "x.pdf"],
+        ["overview", "--out", tmp_path / ("x" * 300 + ".pdf")],
+    ):
+        done = nerve(site, "report", *arguments)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1) and "x.pdf" in done.stderr
+    assert entries(site) == () and not list(tmp_path.glob("*.part"))
+
+
 def test_a_wrong_question_is_one_line(site: Site, tmp_path: Path) -> None:
     out = tmp_path / "x.pdf"
     for arguments, said in (
@@ -424,6 +517,53 @@ def test_every_chapter_says_its_figures_in_sentences_of_its_own_blocks(site: Sit
         assert chapter.said
         if tiles:
             assert any(tile.label in said and tile.value in said for said in chapter.said for tile in tiles)
+
+
+def test_slides_show_what_matters_and_say_that_the_rest_is_elsewhere(site: Site) -> None:
+    whole = compose(view_in(site, lang="en"), [page(name) for name in BRIEF.pages], BRIEF.title)
+    short = for_slides(whole)
+    for chapter, full in zip(short.chapters[1:], whole.chapters[1:], strict=True):
+        tiles = [tile for block in chapter.blocks if isinstance(block, Tiles) for tile in block.tiles]
+        every = [tile for block in full.blocks if isinstance(block, Tiles) for tile in block.tiles]
+        assert len(tiles) == min(8, len(every)) and tiles == [tile for tile in every if tile in tiles], (
+            "in order"
+        )
+        urgent = [tile for tile in every if tile.lamp in ("off", "near")]
+        assert len(urgent) > 8 or all(tile in tiles for tile in urgent)
+        assert len([block for block in chapter.blocks if not isinstance(block, Note | Feed)]) <= 4
+    off = {
+        t.label
+        for c in whole.chapters[1:]
+        for b in c.blocks
+        if isinstance(b, Tiles)
+        for t in b.tiles
+        if t.lamp == "off"
+    }
+    assert {one.label for one in short.definitions} == off
+    pages = [
+        len(pypdf.PdfReader(io.BytesIO(render_brief(one, "Site", made=MADE, form="slide"))).pages)
+        for one in (whole, short)
+    ]
+    assert pages[1] <= 40 and pages[1] < 0.65 * pages[0], pages
+    assert "All of it is in the A4 brief" in short.remarks[0][1]
+
+
+def test_a_long_ranking_on_slides_has_its_head_and_its_foot() -> None:
+    bars = tuple(Bar(f"place {n}", float(n), str(n), rank=str(n)) for n in range(1, 16))
+    found = short_of(Ranking("R", bars, AXIS), Table("T", (Column("c"),), (Row(("x",)),)))
+    (ranking,) = found
+    assert isinstance(ranking, Ranking)
+    assert [bar.rank for bar in ranking.bars] == ["1", "2", "3", "11", "12", "13", "14", "15"]
+    assert "first 3 and the last 5 of 15" in ranking.note
+    empty = Ranking("R", tuple(dataclasses.replace(bar, value=None) for bar in bars), AXIS)
+    (table,) = short_of(empty, Table("T", (Column("c"),), tuple(Row((str(n),)) for n in range(30))))
+    assert isinstance(table, Table) and len(table.rows) == 9 and table.total == 30
+
+
+def short_of(*blocks: Block) -> tuple[Block, ...]:
+    """The blocks of a chapter as slides have them."""
+    chapters = (Chapter("Key", (), ()), Chapter("One", (), blocks))
+    return for_slides(Brief("B", "P", "2026", "", "2026-01-31", "v1", "en", (), chapters)).chapters[1].blocks
 
 
 def test_an_empty_sheet_on_a_slide_says_so() -> None:

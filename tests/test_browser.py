@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -218,6 +219,58 @@ def test_what_is_no_table_is_refused_and_the_wall_goes_on(live: Live, page: Page
     expect(page.get_by_text("事件_坏.csv").first).to_be_visible()
 
 
+def test_what_a_meeting_decides_is_written_down_loaded_and_counted(live: Live, page: Page) -> None:
+    page.goto(f"{live.url}/agenda?lang=zh&scope=431122100&from=2026-06-01&to=2026-06-30")
+    form = page.locator(".st-key-minutes")
+    send = form.get_by_role("button", name="提交").first
+    title = form.get_by_label("议定事项").first
+    title.fill("修缮𠮷祥路 😀")
+    send.click()
+    expect(form.get_by_text("请填写责任单位。")).to_be_visible()
+    expect(title).to_have_value("修缮𠮷祥路 😀")
+    owner = form.get_by_role("combobox", name="责任单位").first
+    owner.click()
+    owner.fill("县交通运输局")
+    owner.press("Enter")
+    for label, day in (("会议日期", "2026-06-10"), ("完成时限", "2026-07-31")):
+        field = form.get_by_test_id("stDateInput").filter(has_text=label).first.locator("input")
+        field.fill(day)
+        field.press("Tab")
+    before = completion(live)
+    send.dblclick()
+    expect(form.get_by_text("已登记，编号")).to_be_visible()
+    expect(title).to_have_value("")
+    row = page.locator("tr", has_text="修缮𠮷祥路")
+    expect(row.last).to_be_visible()
+    expect(page.get_by_text("待入库")).to_have_count(0)
+    expect(
+        page.locator(".n-card", has_text="上次议定事项的落实情况").locator("tr", has_text="修缮")
+    ).to_be_visible()
+    assert completion(live) == (before[0], before[1] + 1), "one item, though sent twice"
+
+    form.get_by_role("combobox", name="事项").last.click()
+    page.get_by_role("option").first.click()
+    form.get_by_role("button", name="提交").last.click()
+    expect(form.get_by_text("已更新，编号")).to_be_visible()
+    expect(row.last).to_contain_text("已办结")
+    expect(page.get_by_text("待入库")).to_have_count(0)
+    assert completion(live) == (before[0] + 1, before[1] + 1)
+    page.goto(f"{live.url}/meetings?lang=zh&scope=431122100&from=2026-06-01&to=2026-06-30")
+    shown = page.locator("[data-measure=meeting_item_completion] .n-counts")
+    expect(shown).to_have_text(f"{before[0] + 1} / {before[1] + 1}")
+
+
+def completion(live: Live) -> tuple[int, int]:
+    """Items done and agreed in June at the place of the test above, as `nerve value` gives them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nerve.cli", "value", "meeting_item_completion", "--site", str(live.site.folder),
+         "--scope", "431122100", "--from", "2026-06-01", "--to", "2026-06-30", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    (row,) = json.loads(done.stdout)
+    return int(row["numerator"]), int(row["denominator"])
+
+
 @pytest.mark.parametrize("lang", ["zh", "en"])
 @pytest.mark.parametrize("size", [(1920, 1080), (1366, 768)])
 def test_no_page_is_wider_than_the_screen(live: Live, page: Page, lang: str, size: tuple[int, int]) -> None:
@@ -227,7 +280,7 @@ def test_no_page_is_wider_than_the_screen(live: Live, page: Page, lang: str, siz
         expect(page.locator(".n-card").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, lang, size)
     menu = page.locator(".n-bar-top nav")
-    expect(menu.get_by_role("link")).to_have_count(len(PAGES))
+    expect(menu.get_by_role("link")).to_have_count(sum(one.menu for one in PAGES))
     assert menu.evaluate("nav => nav.scrollWidth <= nav.clientWidth"), "a page of the menu is out of sight"
 
 

@@ -21,8 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.contract import Contract, read_contract
-from pipelines.privacy import SUSPECT, mask, pseudonym, valid_id_number
+from pipelines.privacy import pseudonym
 from pipelines.reading import Raw, Refused, decoding, read, text
+from warehouse.masking import SUSPECT, mask, valid_id_number
 from warehouse.mistake import Mistake
 
 SECRET = b"0123456789abcdef"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
+import os
 import re
+import subprocess
+import sys
 import zipfile
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +23,7 @@ from dashboard.pages import PAGES
 from dashboard.view import build, view_of
 from dashboard.workbook import TITLE_WIDTH, render_xlsx
 from tests.sheets import sample_sheet
+from warehouse.mistake import Mistake
 from warehouse.site import Site
 from warehouse.text import LANGS, Lang
 from warehouse.version import current
@@ -136,6 +141,35 @@ def test_a_text_longer_than_a_cell_is_cut_and_control_characters_are_replaced() 
 def test_the_same_sheet_gives_the_same_bytes() -> None:
     sheet = sample_sheet("zh")
     assert render_xlsx(sheet, "东安", made=MADE) == render_xlsx(dataclasses.replace(sheet), "东安", made=MADE)
+
+
+def test_the_rights_of_the_process_are_not_in_the_bytes() -> None:
+    sheet = sample_sheet("zh")
+    before = os.umask(0o077)
+    try:
+        closed = render_xlsx(sheet, "东安", made=MADE)
+        os.umask(0o022)
+        assert render_xlsx(sheet, "东安", made=MADE) == closed
+    finally:
+        os.umask(before)
+
+
+def test_without_room_for_its_files_a_workbook_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("xlsxwriter.worksheet.tempfile.mkstemp", full)
+    with pytest.raises(Mistake, match="No space left"):
+        render_xlsx(sample_sheet("zh"), "东安", made=MADE)
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_a_long_table_takes_little_memory(form: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.tables", "30000", form], capture_output=True, text=True, check=True
+    )
+    taken = int(re.search(r"(\d+) MB of it", done.stdout)[1])  # type: ignore[index]
+    assert taken < 30, done.stdout
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if not page.wall], ids=lambda page: page.name)

@@ -15,9 +15,6 @@ from itertools import accumulate, groupby
 from statistics import NormalDist
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from warehouse.mistake import Mistake
 
 Direction = Literal["up", "down", "none"]
@@ -26,7 +23,7 @@ Neighbours = Sequence[Collection[int]]
 
 LEVEL = 0.95
 RANK_FROM = 20
-"""Below this denominator no rank is given (DOMAIN.md §3; a site sets `rank_from`)."""
+"""Below this denominator no rank is given; a site sets `rank_from`."""
 LABEL_FROM = 4
 """Fewer observed months than this give no label but `new`."""
 NEW_UP_TO = 3
@@ -165,7 +162,7 @@ def bands(
     apart = _told_apart([rates[i] for i in order], level)
     out: list[int | None] = [None] * len(rates)
     # How far down each rate reaches: the last one it cannot be told apart from; then the farthest so far.
-    reach = accumulate((int(np.flatnonzero(~row)[-1]) for row in apart), max)
+    reach = accumulate((max(j for j, told in enumerate(row) if not told) for row in apart), max)
     band = 1
     for position, farthest in enumerate(reach):
         out[order[position]] = band
@@ -189,10 +186,10 @@ def rank_ranges(
     """
     order = _ranked(rates, best, rank_from)
     apart = _told_apart([rates[i] for i in order], level)
-    better, worse = apart.sum(axis=0), apart.sum(axis=1)
     out: list[tuple[int, int] | None] = [None] * len(rates)
     for position, place in enumerate(order):
-        out[place] = (1 + int(better[position]), len(order) - int(worse[position]))
+        better, worse = sum(row[position] for row in apart), sum(apart[position])
+        out[place] = (1 + better, len(order) - worse)
     return out
 
 
@@ -205,21 +202,25 @@ def _ranked(
     return sorted(ranked, key=lambda i: sign * rates[i][0] / rates[i][1])
 
 
-def _told_apart(ordered: Sequence[tuple[float, float]], level: float) -> NDArray[np.bool_]:
-    """For rates in order, whether row i is told apart from the later row j; False elsewhere."""
+def _told_apart(ordered: Sequence[tuple[float, float]], level: float) -> list[list[bool]]:
+    """For rates in order, whether row i is told apart from the later row j; False elsewhere.
+
+    Plain numbers: the places of one scope are a few dozen, and loading numpy takes longer than they do."""
     size = len(ordered)
-    apart = np.zeros((size, size), dtype=np.bool_)
+    apart = [[False] * size for _ in range(size)]
     if size < 2:
         return apart
     pairs = size * (size - 1) / 2
+    # In order, each rate is at most as high as the one before it, or each at least: one side of the interval decides.
+    p = [n / d for n, d in ordered]
+    sign = 1.0 if p[0] >= p[-1] else -1.0
     intervals = [wilson(n, d, 1 - (1 - level) / pairs) for n, d in ordered]
-    p = np.array([n / d for n, d in ordered])
-    below, above = p - [low for low, _ in intervals], np.array([high for _, high in intervals]) - p
-    for i in range(size - 1):
-        difference = p[i] - p[i + 1 :]
-        high_first = difference - np.hypot(below[i], above[i + 1 :]) > 0
-        low_first = difference + np.hypot(above[i], below[i + 1 :]) < 0
-        apart[i, i + 1 :] = high_first | low_first
+    down = [rate - low for rate, (low, _) in zip(p, intervals, strict=True)]
+    up = [high - rate for rate, (_, high) in zip(p, intervals, strict=True)]
+    near, far = (down, up) if sign > 0 else (up, down)
+    for i, row in enumerate(apart):
+        for j in range(i + 1, size):
+            row[j] = sign * (p[i] - p[j]) > math.hypot(near[i], far[j])
     return apart
 
 
@@ -327,6 +328,9 @@ def _upper_tails(places: Sequence[tuple[float, float]], mean: float, between: fl
     """P(X ≥ count) of each (count, exposure), X negative binomial; Poisson where `between` is 0."""
     if not mean:
         return [1.0] * len(places)
+    # Loaded here: nothing else in this module needs it.
+    import numpy as np
+
     # A shape of 10⁷ differs from Poisson by less than 10⁻⁶ and keeps the gamma functions apart.
     shape = min(mean * mean / between if between else math.inf, 1e7)
     n = np.array([count for count, _ in places])

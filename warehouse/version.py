@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from warehouse import layout
 from warehouse.dataset import Dataset
@@ -24,6 +23,9 @@ from warehouse.layout import Manifest, Records, Source, columns, quoted
 from warehouse.mistake import Mistake
 from warehouse.site import Params, Site
 from warehouse.text import Text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Source", "Version", "current", "version"]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dashboard.pages import (
+    agenda,
     cases,
+    compare,
     data,
     duties,
     hotspots,
@@ -19,8 +21,8 @@ from dashboard.view import Page
 from warehouse.mistake import Mistake, nearest
 
 PAGES: tuple[Page, ...] = (
-    wall.PAGE, overview.PAGE, cases.PAGE, petitions.PAGE, duties.PAGE, meetings.PAGE, needs.PAGE,
-    teams.PAGE, hotspots.PAGE, data.PAGE, measures.PAGE,
+    wall.PAGE, overview.PAGE, agenda.PAGE, cases.PAGE, petitions.PAGE, duties.PAGE, meetings.PAGE, needs.PAGE,
+    teams.PAGE, hotspots.PAGE, data.PAGE, measures.PAGE, compare.PAGE,
 )  # fmt: skip
 
 

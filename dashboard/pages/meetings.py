@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dashboard.blocks import Block, Column, Note, Row, Table, Tiles
+from dashboard.decisions import written_down
 from dashboard.figures import (
     choice_labels,
     counts,
@@ -69,6 +70,7 @@ def build(view: View) -> tuple[Block, ...]:
             choice_labels(view, "work_items", "category"),
         ),
         overdue_items(view),
+        written_down(view),
         Note(view.text("口径说明", "Definitions"), defines=True, items=definitions(view, HEADLINE)),
     ]
     return tuple(blocks)
@@ -128,4 +130,4 @@ def _by(view: View, dimension: str, heading: str, title: str, labels: dict[str, 
     )
 
 
-PAGE = Page("meetings", Text(zh="月例会", en="Meetings"), "event", build)
+PAGE = Page("meetings", Text(zh="月例会", en="Meetings"), "event", build, live=True, minutes=True)

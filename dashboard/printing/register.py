@@ -31,7 +31,8 @@ class Entry:
     `page` names the page, or the brief whose `pages` are given in order with its `title`. `asked`: the site's clock
     when it was asked for, `mark` the watermark, `settings` those of the site that shape a page. `figures` are its
     headline figures; `since` the entry of the brief it is compared with, `why` the reasons found for each figure.
-    Entries of earlier releases have none of these.
+    `due`: the moment a schedule asked for it, where one did. `table`: which of the page's tables a CSV file
+    holds, from 1. Entries of earlier releases have none of these.
     """
 
     id: str
@@ -58,6 +59,8 @@ class Entry:
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
     since: str = ""
     why: dict[str, list[str]] = field(default_factory=dict)
+    due: str = ""
+    table: int = 0
 
 
 def register(
@@ -80,7 +83,9 @@ def register(
     """
     digest = hashlib.sha256(content).hexdigest()
     question = (page, scope, start.isoformat(), end.isoformat(), compare, lang, version)
-    key = hashlib.sha256("\n".join((*question, digest)).encode()).hexdigest()[:16]
+    # What a schedule asked for is an entry of its own, though the same was printed by hand before.
+    asked = (more["due"],) if more.get("due") else ()
+    key = hashlib.sha256("\n".join((*question, digest, *asked)).encode()).hexdigest()[:16]
     made = site.now().isoformat(timespec="seconds")
     entry = Entry(key, *question, sha256=digest, made=made, file=_file(site, path), **more)
     target = _path(site)

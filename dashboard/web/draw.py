@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from dashboard.blocks import (
@@ -43,10 +43,12 @@ GAPS: dict[Gap, str] = {
 
 @dataclass(frozen=True)
 class Pen:
-    """What drawing needs besides the block: the language and the link an address becomes."""
+    """What drawing needs besides the block: the language, the link an address becomes, and where each block's table
+    can be fetched, by the block's position on the page."""
 
     lang: Lang
     href: Callable[[Address], str]
+    files: Mapping[int, str] = field(default_factory=dict)
 
     def word(self, name: str) -> str:
         return WORDS[name][self.lang]
@@ -58,10 +60,20 @@ class Pen:
 def page(blocks: Sequence[Block], pen: Pen) -> Markup:
     """All cards of a page on a grid of twelve columns, rows filled."""
     cards = [
-        tag("section", draw(block, pen), class_=f"n-card n-span-{span} n-{block.kind}")
-        for block, span in zip(blocks, spans(blocks), strict=True)
+        tag(
+            "section",
+            draw(block, pen),
+            _fetched(position, pen),
+            class_=f"n-card n-span-{span} n-{block.kind}",
+        )
+        for position, (block, span) in enumerate(zip(blocks, spans(blocks), strict=True))
     ]
     return tag("div", *cards, class_="n-page")
+
+
+def _fetched(position: int, pen: Pen) -> Markup | None:
+    href = pen.files.get(position)
+    return tag("a", pen.word("csv"), class_="n-csv", href=href, download=True) if href else None
 
 
 def spans(blocks: Sequence[Block]) -> list[int]:

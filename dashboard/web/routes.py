@@ -1,7 +1,8 @@
-"""What the browser fetches besides pages: fonts, and the geometry of maps (once, by its content)."""
+"""What the browser fetches besides pages: fonts, the geometry of maps (once, by its content), and tables as CSV."""
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
@@ -11,6 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+
+from dashboard.export import export_table, table_name
+from dashboard.pages import page as page_of
+from dashboard.view import build, view_of
+from warehouse.layout import version_ids
+from warehouse.mistake import Mistake
+from warehouse.site import load_site
+from warehouse.version import current, version
+from warehouse.viewer import Viewer
 
 ASSETS = Path(__file__).parent / "assets"
 KEPT = 64
@@ -33,6 +43,7 @@ def routes() -> list[BaseRoute]:
     """The routes to serve beside Streamlit's own."""
     return [
         Route("/geometry/{key}.json", _geometry),
+        Route("/csv/{page}/{table:int}", _csv),
         Mount("/assets", _Assets(directory=ASSETS)),
     ]
 
@@ -44,6 +55,27 @@ async def _geometry(request: Request) -> Response:
         return Response("no such geometry", status_code=404)
     return Response(
         body, media_type="application/json", headers={"Cache-Control": "public, max-age=31536000, immutable"}
+    )
+
+
+def _csv(request: Request) -> Response:
+    """One table of a page as it was seen: its address, and the data version it was drawn from while that is there."""
+    params = dict(request.query_params)
+    try:
+        site = load_site(Path(os.environ.get("NERVE_SITE", "demo-site")))
+        seen = params.get("version", "")
+        known = version(site, seen) if seen in version_ids(site) else current(site)
+        view = view_of(site, known, Viewer(site.home), params)
+        sheet = build(page_of(str(request.path_params["page"])), view)
+        number = int(request.path_params["table"])
+        name = table_name(sheet, view, number)
+        content, _ = export_table(sheet, view, number, site.reports / name)
+    except Mistake as mistake:
+        return Response(str(mistake), status_code=400, media_type="text/plain; charset=utf-8")
+    return Response(
+        content,
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from pipelines.contract import Contract, heading
-from pipelines.privacy import mask
 from pipelines.reading.headings import Refused, layout_of, no_headings
 from pipelines.reading.raw import Cells
+from warehouse.masking import mask
 
 MAX_RECORD = 16 << 20
 """Characters of one record: more is no record but a file without an end of line."""

@@ -13,8 +13,9 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.contract import Contract
-from pipelines.privacy import PSEUDONYM_HEX, SUSPECT, mask
+from pipelines.privacy import PSEUDONYM_HEX
 from pipelines.reading.headings import Layout
+from warehouse.masking import SUSPECT, mask
 
 RAW = "incoming_raw"
 WHITE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())

@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.contract import Contract
-from pipelines.privacy import mask
 from pipelines.reading.decoding import as_utf8, scratch
 from pipelines.reading.headings import (
     HEADER_WITHIN,
@@ -35,6 +34,7 @@ from pipelines.reading.headings import (
 )
 from pipelines.reading.raw import RAW, WHITE, Guard, Raw, guarded, raw_of, registered
 from pipelines.reading.survey import RECORD_WIDTH, Survey, starts, straighten, survey
+from warehouse.masking import mask
 
 DELIMITERS = ",;\t|"
 _HEAD = 1 << 16
