@@ -190,7 +190,7 @@ def _kept(result: Result) -> dict[str, Any]:
     if isinstance(result, Value):
         return {"status": "value", "value": result.value, "n": result.n, "d": result.d}
     if isinstance(result, Suppressed):
-        return {"status": "suppressed", "below": result.below}
+        return {"status": "suppressed", "below": result.below} | ({"second": True} if result.second else {})
     return {"status": status_of(result)}
 
 
@@ -199,7 +199,7 @@ def _result(kept: Mapping[str, Any]) -> Result:
         case "value":
             return Value(kept["value"], kept["n"], kept["d"])
         case "suppressed":
-            return Suppressed(kept["below"])
+            return Suppressed(kept["below"], kept.get("second", False))
         case "no_data":
             return NoData()
         case _:

@@ -45,12 +45,12 @@ def goal(view: View, measure: Measure) -> Goal:
 
 
 def number(measure: Measure, result: Result, lang: Lang) -> str:
-    """The figure without its unit: "91.1", "3,930", "–" for no data, "<5" suppressed."""
+    """The figure without its unit: "91.1", "3,930", "–" for no data, "<5" for few, "*" for withheld."""
     match result:
         case Value(value=value):
             return _number(measure, value)
-        case Suppressed(below=below):
-            return f"<{below}"
+        case Suppressed(below=below, second=second):
+            return "*" if second else f"<{below}"
         case NoData():
             return "–"
         case NotApplicable():
@@ -107,12 +107,12 @@ def lamp(view: View, measure: Measure, result: Result) -> Lamp:
 def status(view: View, measure: Measure, result: Result) -> str:
     """The lamp in words, so that colour never speaks alone."""
     match result:
-        case Suppressed():
-            return (
-                view.text("少于5不予显示", "too few to show")
-                if result.below == 5
-                else view.text("数量过少不予显示", "too few to show")
-            )
+        case Suppressed(second=True):
+            return view.text("防推算不予显示", "withheld")
+        case Suppressed(below=below):
+            return view.text(f"少于{below}不予显示", "too few to show")
+        case NotApplicable(otherwise=True):
+            return view.text("仅按整月提供", "by whole months only")
         case NotApplicable():
             return view.text("不适用", "not applicable")
         case NoData():
@@ -235,23 +235,12 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
     spans = [view.period, *(p for _, p in others)]
     months = trend_months(view)
     parts = months.months()
-    # One question for both is one statement. Months of protected measures are asked as a family of their own,
-    # so that a hidden one cannot be worked out from its neighbours and their sum.
-    apart = any(catalogue().get(name).protected for name in names)
-    cells = query(
-        view.version,
-        view.viewer,
-        names,
-        view.scope.code,
-        spans if apart else list(dict.fromkeys([*spans, *parts])),
-    )
-    found = index(cells)
-    if all(isinstance(found[name, view.period], NotApplicable) for name in names):
+    # One question for both is one statement.
+    windows = list(dict.fromkeys([*spans, *parts]))
+    found = index(query(view.version, view.viewer, names, view.scope.code, windows))
+    if all(_never(found[name, view.period]) for name in names):
         return ()
-    if apart:
-        cells = query(view.version, view.viewer, names, view.scope.code, [months], by="month")
-    by_month = index(cells)
-    sparks = {name: [by_month[name, part] for part in parts] for name in names}
+    sparks = {name: [found[name, part] for part in parts] for name in names}
     out: list[Tile] = []
     for name in names:
         measure = catalogue().get(name)
@@ -281,6 +270,11 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
             )
         )
     return tuple(out)
+
+
+def _never(result: Result) -> bool:
+    """True where a measure cannot be asked of the place at all, whatever the period."""
+    return isinstance(result, NotApplicable) and not result.otherwise
 
 
 def no_source(view: View) -> Note:
