@@ -76,7 +76,9 @@ class Columns:
     def sums(self, leaves: Numbers) -> Numbers:
         """Values by column of values by leaf, along the last axis."""
         before = np.concatenate([np.zeros((*leaves.shape[:-1], 1)), np.cumsum(leaves, axis=-1)], axis=-1)
-        return np.round(before[..., [b for _, b in self.spans]] - before[..., [a for a, _ in self.spans]], 6)
+        ends, starts = [b for _, b in self.spans], [a for a, _ in self.spans]
+        found: Numbers = np.round(before[..., ends] - before[..., starts], 6)
+        return found
 
 
 @dataclass(frozen=True)

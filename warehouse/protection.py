@@ -154,6 +154,10 @@ class Protection:
         rows = self._under(measure, season, place)
         return _said(rows.told, rows.codes.index(place), column)
 
+    def alone(self, measure: Measure, place: str) -> bool:
+        """True where a figure is part of no other: it is hidden by its own size, and no table is needed."""
+        return measure.cls == "as_of" and self._parent(place)[1]
+
     def class_state(
         self, measure: Measure, dimension: str, place: str, season: Season, column: int, key: str | None
     ) -> str | None:

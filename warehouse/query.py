@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from warehouse.catalogue import LEVELS, Catalogue, Level, Measure, catalogue, settled, with_lets, words
 from warehouse.dataset import Dataset
+from warehouse.disclosure import hides
 from warehouse.marts import MartTable, counted, mart_tables, named
 from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
@@ -246,6 +247,7 @@ class _Guard:
             for measure in self._measures
             for window in ask.windows
             for place in places
+            if ask.dimension or not self._tables.alone(measure, place)
             for season, _ in self._tables.pieces(measure, window, self._tables.fine(place)) or ()
         )
 
@@ -269,6 +271,8 @@ class _Guard:
                 state: str | None
                 if ask.dimension:
                     state = self._tables.class_state(measure, ask.dimension, top, season, column, key)
+                elif self._tables.alone(measure, top) and len(tops) == 1:
+                    state = "named" if hides(result, self._below) else ""
                 else:
                     state = self._tables.state(measure, top, season, column)
                 if state is None:
