@@ -265,7 +265,7 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
                 spark=tuple(r.value if isinstance(r, Value) else None for r in sparks[name]),
                 passport=tuple(
                     (k[view.lang], v[view.lang])
-                    for k, v in passport(view.version, name, view.scope, view.period, view.cutoff)
+                    for k, v in passport(view.version, name, view.scope, view.period, view.cutoff, now)
                 ),
             )
         )

@@ -30,7 +30,8 @@ COMPARES: dict[Compare, Text] = {
 @dataclass(frozen=True)
 class View:
     """All that a page may depend on. `record` opens one record of `dataset` (officials only); `asked` is the site's
-    clock when the view was asked for, by which ages are told."""
+    clock when the view was asked for, by which ages are told; `as_of` what of the past it was asked for, as written
+    in the address: `version` is the one known then."""
 
     site: Site
     version: Version
@@ -43,6 +44,7 @@ class View:
     asked: datetime
     dataset: str = ""
     record: str = ""
+    as_of: str = ""
 
     def text(self, zh: str, en: str) -> str:
         return zh if self.lang == "zh" else en
@@ -118,6 +120,7 @@ def view_of(
         asked=asked or site.now(),
         dataset=params.get("dataset", ""),
         record=params.get("record", ""),
+        as_of=params.get("as_of", ""),
     )
 
 
@@ -130,6 +133,8 @@ def address(view: View, **changes: str) -> dict[str, str]:
         "compare": view.compare,
         "lang": view.lang,
     }
+    if view.as_of:
+        out["as_of"] = view.as_of
     if view.record and "scope" not in changes:
         out |= {"dataset": view.dataset, "record": view.record}
     out |= changes
@@ -142,7 +147,7 @@ def build(page: Page, view: View) -> Sheet:
         return _sheet(page, view)
     key = (
         str(view.site.folder), view.version.id, view.viewer, view.scope.code, view.period, view.compare,
-        view.lang, view.cutoff, view.dataset, view.record, page.name,
+        view.lang, view.cutoff, view.dataset, view.record, view.as_of, page.name,
     )  # fmt: skip
     with _lock:
         if key in _built:
@@ -173,8 +178,20 @@ def _sheet(page: Page, view: View) -> Sheet:
         cutoff=view.cutoff.strftime("%Y-%m-%d %H:%M:%S"),
         version=view.version.id,
         lang=view.lang,
-        notices=(notice[view.lang],) if notice else (),
+        notices=(*((notice[view.lang],) if notice else ()), *_past(view)),
         blocks=page.build(view),
+    )
+
+
+def _past(view: View) -> tuple[str, ...]:
+    if not view.as_of:
+        return ()
+    made = f"{view.version.made_at:%Y-%m-%d %H:%M}"
+    return (
+        view.text(
+            f"历史视图：按 {made} 当时所知（{view.version.id}），非最新数据。",
+            f"As known on {made} ({view.version.id}), not the latest data.",
+        ),
     )
 
 

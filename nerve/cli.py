@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from importlib import import_module
@@ -18,13 +19,17 @@ from typer.main import get_command, get_group
 from dashboard.view import periods, view_of
 from nerve.terminal import DEFAULT_SITE, JsonOption, SiteOption, console, print_json
 from warehouse.catalogue import catalogue
+from warehouse.difference import WHY as DIFFERENCES
+from warehouse.difference import difference, tellable
 from warehouse.mistake import Mistake, nearest
+from warehouse.passport import passport
 from warehouse.period import Period
 from warehouse.query import query
-from warehouse.result import Value, status_of
+from warehouse.result import Cell, Value, reason_of, status_of
+from warehouse.scope import scope_of
 from warehouse.site import load_site
-from warehouse.text import Lang
-from warehouse.version import current
+from warehouse.text import Lang, Text
+from warehouse.version import Version, as_of, current
 from warehouse.viewer import Viewer
 
 ELSEWHERE = {
@@ -179,47 +184,101 @@ def value(
         str | None, typer.Option(help="month, day, township, village, grid, or a class such as category.")
     ] = None,
     cutoff: Annotated[str | None, typer.Option(help="As of this time (default: the version's).")] = None,
+    known: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", help="As known then: a version, or the newest of a day or time, and why it differs."
+        ),
+    ] = None,
+    with_passport: Annotated[
+        bool, typer.Option("--passport", help="What each figure rests on, and how to get it again.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Answer one measure, through the same code path as the pages."""
     found = load_site(site)
-    version = current(found)
-    period = _period(version.cutoff, start, end)
-    cells = query(
-        version,
-        Viewer(found.home),
-        [measure],
-        scope or found.home,
-        [period],
-        by=by,
-        cutoff=_time("--cutoff", cutoff),
-    )
-    unit = catalogue().get(measure).unit
-    rows: list[dict[str, Any]] = []
-    for cell in cells:
-        known = cell.result if isinstance(cell.result, Value) else None
-        row: dict[str, Any] = {
-            "place": cell.place,
-            "period": str(cell.period),
-            "value": known.value if known else None,
-            "numerator": known.n if known else None,
-            "denominator": known.d if known else None,
-            "status": status_of(cell.result),
-            "unit": unit,
-            "version": version.id,
-        }
-        if cell.key is not None:
-            row["key"] = cell.key
-        rows.append(row)
-    if as_json:
-        print_json(rows)
+    now = current(found)
+    version = as_of(found, known) if known else now
+    period = _period(version.cutoff if known and not end else now.cutoff, start, end)
+    moment = _time("--cutoff", cutoff)
+
+    def answers(of: Version) -> list[Cell]:
+        place = scope or found.home
+        return query(of, Viewer(found.home), [measure], place, [period], by=by, cutoff=moment)
+
+    cells = answers(version)
+    rows = [_row(version, cell) for cell in cells]
+    passports = [
+        passport(
+            version, measure, scope_of(version, c.place), c.period, moment, c.result, by if c.key else None
+        )
+        for c in (cells if with_passport else ())
+    ]
+    if known is None or by is not None or moment is not None:
+        for row, lines in zip(rows, passports, strict=False):
+            row["passport"] = {label.en: text.en for label, text in lines}
+        if as_json:
+            print_json(rows)
+        else:
+            _print_rows(catalogue().get(measure).label.en, rows)
+            _print_passports(passports)
         return
-    table = Table(title=catalogue().get(measure).label.en)
-    for heading in rows[0] if rows else ():
+    (later,) = answers(now)
+    parts = difference(version, now, measure, later.place, period)
+    told = tellable(parts, catalogue().get(measure), now.params.suppress_below)
+    if as_json:
+        items = [{"why": p.why, "numerator": p.n, "denominator": p.d, "records": p.records} for p in parts]
+        answer = {"then": rows[0], "now": _row(now, later), "parts": items if told else None}
+        if passports:
+            answer["passport"] = {label.en: text.en for label, text in passports[0]}
+        print_json(answer)
+        return
+    _print_rows(catalogue().get(measure).label.en, [rows[0], _row(now, later)])
+    if not told:
+        print("What it differs by is not listed: a part of it is too small to show.")
+    for part in parts if told else ():
+        of = f" of {part.d:+,g}" if catalogue().get(measure).kind == "rate" else ""
+        counted = f" ({part.records} records)" if part.records else ""
+        print(f"{DIFFERENCES[part.why].en}: {part.n:+,g}{of}{counted}")
+    _print_passports(passports)
+
+
+def _row(version: Version, cell: Cell) -> dict[str, Any]:
+    known = cell.result if isinstance(cell.result, Value) else None
+    measure = catalogue().get(cell.measure)
+    row: dict[str, Any] = {
+        "place": cell.place,
+        "period": str(cell.period),
+        "value": known.value if known else None,
+        "numerator": known.n if known else None,
+        "denominator": known.d if known else None,
+        "status": status_of(cell.result),
+        "reason": reason_of(cell.result),
+        "unit": measure.unit,
+        "definition": measure.version,
+        "version": version.id,
+    }
+    if cell.key is not None:
+        row["key"] = cell.key
+    return row
+
+
+def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
+    table = Table(title=title)
+    shown = [heading for heading in (rows[0] if rows else ()) if heading not in ("definition", "passport")]
+    shown = [h for h in shown if h != "reason" or any(row[h] for row in rows)]
+    for heading in shown:
         table.add_column(heading)
     for row in rows:
-        table.add_row(*("–" if item is None else str(item) for item in row.values()))
+        table.add_row(*("–" if row[heading] is None else str(row[heading]) for heading in shown))
     console().print(table)
+
+
+def _print_passports(passports: Sequence[tuple[tuple[Text, Text], ...]]) -> None:
+    for lines in passports:
+        print()
+        for label, text in lines:
+            print(f"{label.en}: {text.en}")
 
 
 @app.command()
