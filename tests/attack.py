@@ -21,9 +21,8 @@ Atoms = frozenset[int]
 
 @dataclass
 class Attacker:
-    """What is known of one side of a measure's figures: sums of `size` unknown counts."""
+    """What is known: sums of unknown counts (`told`), and those said to be fewer than `below` (`named`)."""
 
-    size: int
     below: int
     told: dict[Atoms, float] = field(default_factory=dict)
     named: set[Atoms] = field(default_factory=set)

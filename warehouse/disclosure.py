@@ -182,16 +182,20 @@ class _Table:
             to, away = caps(side, r, t)
             limits = to[np.ix_(other_rows, other_columns)], away[np.ix_(other_rows, other_columns)]
         enough = square.enough()
-        for named in (True, False):
-            up, down = (np.minimum(m, c) for m, c in zip(square.moves(named), limits, strict=True))
-            room = np.maximum(up, 0) + np.maximum(down, 0)
-            good = enough & (room >= max(1, min(SPREAD, self.below - 2)))
-            if not named and not good.any():
-                good = enough & (room >= 1)
-                good &= room == room.max(initial=0, where=good)
-            if good.any():
-                self._take(square, np.where(good, square.cost(), np.inf), named)
-                return True
+        want = max(1, min(SPREAD, self.below - 2))
+        # The other side first gives what this one takes: a count of both may be told by another measure.
+        for tied in (True, False) if len(self.values) > 1 else (False,):
+            for named in (True, False):
+                moves = square.moves(named, tied)
+                up, down = (np.minimum(m, c) for m, c in zip(moves, limits, strict=True))
+                room = np.maximum(up, 0) + np.maximum(down, 0)
+                good = enough & (room >= want)
+                if not named and not good.any():
+                    good = enough & (room >= 1)
+                    good &= room == room.max(initial=0, where=good)
+                if good.any():
+                    self._take(square, np.where(good, square.cost(), np.inf), named)
+                    return True
         return False
 
     def _take(self, square: _Square, cost: Numbers, named: bool) -> None:
@@ -224,20 +228,28 @@ class _Square:
         other, later = int(self.rows[i]), int(self.columns[j])
         return tuple(dict.fromkeys([(self.r, self.t), (self.r, later), (other, self.t), (other, later)]))
 
-    def _slack(self, at: object, named: bool) -> tuple[Numbers, Numbers]:
-        """How much less and how much more a cell could have, for all that is said of it."""
-        x = np.asarray(self.table.values[self.side][at])
+    def _slack(self, at: object, named: bool, tied: bool) -> tuple[Numbers, Numbers]:
+        """How much less and how much more a cell could have, for all that is said of it; `tied`: with the sum of both
+        its sides as it is."""
+        down, up = self._slack_of(self.side, at, named)
+        if tied:
+            other_down, other_up = self._slack_of(1 - self.side, at, named)
+            return np.minimum(down, other_up), np.minimum(up, other_down)
+        return down, up
+
+    def _slack_of(self, side: int, at: object, named: bool) -> tuple[Numbers, Numbers]:
+        x = np.asarray(self.table.values[side][at])
         if not named:
             return x, np.full_like(x, FREE)
-        said = np.asarray((self.table.named & self.table.tiny[self.side])[at])
+        said = np.asarray((self.table.named & self.table.tiny[side])[at])
         return np.where(said, x - 1, x), np.where(said, self.table.below - 1 - x, FREE)
 
-    def moves(self, named: bool) -> tuple[Numbers, Numbers]:
+    def moves(self, named: bool, tied: bool) -> tuple[Numbers, Numbers]:
         """How much more and how much less the cell could have within each square, as rows × columns."""
         shape = (len(self.rows), len(self.columns))
         less, more = [], []
         for k, at in enumerate(self.places):
-            down, up = self._slack(at, named)
+            down, up = self._slack(at, named, tied)
             if k == 2:
                 down, up = down[:, None], up[:, None]
             less.append(np.broadcast_to(down, shape))
