@@ -1,8 +1,7 @@
 """What became of the figures of the last brief: each then and now, and why they differ, as far as it can be told.
 
-The question of the earlier brief is asked again of the later version, as of the earlier cut-off. Where that does not
-give what was printed, records have been corrected or came late; where it gives other than what is printed now, the
-rest is new records, or a period that moved on. So the earlier version itself is not needed.
+The question of the earlier brief is asked again of the later version, and what it gives otherwise is itemised (see
+warehouse/difference.py). Where it gives other than what is printed now, the period moved on.
 """
 
 from __future__ import annotations
@@ -11,13 +10,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Literal
 
 from dashboard.blocks import Column, Row, Table
 from dashboard.figures import classed, number, unit
 from dashboard.printing.register import Entry
 from dashboard.view import View
+from warehouse import difference
 from warehouse.catalogue import catalogue, worded
 from warehouse.mistake import Mistake
 from warehouse.period import Period
@@ -25,15 +25,12 @@ from warehouse.query import query
 from warehouse.result import NoData, NotApplicable, Result, Suppressed, Value, status_of
 from warehouse.text import Text
 from warehouse.version import Version
-from warehouse.viewer import Viewer
 
-Why = Literal["same", "period", "records", "corrections", "definition", "added", "dropped", "untold"]
+Why = difference.Why | Literal["same", "period", "added", "dropped", "untold"]
 WHY: dict[Why, Text] = {
     "same": Text(zh="未变", en="unchanged"),
     "period": Text(zh="统计时段已变", en="the period moved on"),
-    "records": Text(zh="新增记录", en="new records"),
-    "corrections": Text(zh="补录或更正了记录", en="records corrected or late"),
-    "definition": Text(zh="口径已变，不可直接比较", en="the definition changed: not comparable"),
+    **{why: text for why, text in difference.WHY.items()},
     "added": Text(zh="上期未列", en="not in the last brief"),
     "dropped": Text(zh="本期不再列", en="no longer listed"),
     "untold": Text(zh="原因无法判明", en="the reason cannot be told"),
@@ -66,43 +63,47 @@ def figures(view: View, measures: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def reasons(
-    before: Entry, figures: Mapping[str, Mapping[str, Any]], period: Period, version: Version, viewer: Viewer
+    before: Entry,
+    figures: Mapping[str, Mapping[str, Any]],
+    period: Period,
+    then: Version | None,
+    now: Version,
 ) -> dict[str, list[str]]:
-    """Why each figure of `before` or of the later brief is what it is, by measure."""
-    known = catalogue().measures
-    both = [m for m in figures if m in before.figures and m in known]
-    same_definition = [m for m in both if before.figures[m]["definition"] == figures[m]["definition"]]
-    then = period_of(before)
-    again: dict[str, Result] = {}
-    if same_definition and before.settings.get("cutoff"):
-        moment = datetime.fromisoformat(before.settings["cutoff"])
-        try:
-            cells = query(version, viewer, same_definition, before.scope, [then], cutoff=moment)
-            again = {cell.measure: cell.result for cell in cells}
-        except Mistake:
-            again = {}
+    """Why each figure of `before` or of the later brief is what it is, by measure. `then`: the version of `before`."""
     out: dict[str, list[str]] = {}
     for measure in dict.fromkeys([*figures, *before.figures]):
-        why: list[Why] = []
         if measure not in before.figures:
-            why = ["added"]
+            out[measure] = ["added"]
         elif measure not in figures:
-            why = ["dropped"]
-        elif measure not in same_definition:
-            why = ["definition"]
+            out[measure] = ["dropped"]
         else:
-            old, new = _result(before.figures[measure]), _result(figures[measure])
-            replay = again.get(measure)
-            if replay is None:
-                why = ["same"] if alike(old, new) else ["untold"]
-            else:
-                if not alike(replay, old):
-                    why.append("corrections")
-                if not alike(replay, new):
-                    why.append("records" if then == period else "period")
-                why = why or ["same"]
-        out[measure] = list(why)
+            out[measure] = list(_why(before, measure, figures[measure], period, then, now))
     return out
+
+
+def _why(
+    before: Entry,
+    measure: str,
+    figure: Mapping[str, Any],
+    period: Period,
+    then: Version | None,
+    now: Version,
+) -> tuple[Why, ...]:
+    old, new = _result(before.figures[measure]), _result(figure)
+    if before.figures[measure]["definition"] != figure["definition"]:
+        return ("definition",)
+    known: tuple[Why, ...] = ("same",) if alike(old, new) else ("untold",)
+    if then is None or measure.partition(":")[0] not in catalogue().measures:
+        return known
+    same_period = period_of(before) == period
+    try:
+        parts = difference.difference(then, now, measure, before.scope, period_of(before))
+    except Mistake:
+        return known
+    why: list[Why] = [part.why for part in parts]
+    if not same_period and not alike(old, new):
+        why.append("period")
+    return tuple(why) or known
 
 
 def items(
@@ -192,7 +193,7 @@ def _kept(result: Result) -> dict[str, Any]:
     if isinstance(result, Value):
         return {"status": "value", "value": result.value, "n": result.n, "d": result.d}
     if isinstance(result, Suppressed):
-        return {"status": "suppressed", "below": result.below}
+        return {"status": "suppressed", "below": result.below} | ({"second": True} if result.second else {})
     return {"status": status_of(result)}
 
 
@@ -201,7 +202,7 @@ def _result(kept: Mapping[str, Any]) -> Result:
         case "value":
             return Value(kept["value"], kept["n"], kept["d"])
         case "suppressed":
-            return Suppressed(kept["below"])
+            return Suppressed(kept["below"], kept.get("second", False))
         case "no_data":
             return NoData()
         case _:

@@ -24,7 +24,7 @@ from warehouse.layout import version_ids
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site
 from warehouse.text import Text
-from warehouse.version import version
+from warehouse.version import Version, version
 from warehouse.viewer import Viewer
 
 FORMS = {
@@ -140,7 +140,7 @@ def issue(view: View, order: Order, path: Path) -> tuple[bytes, Entry]:
     sheets = [build(page_of(name), view) for name in order.pages]
     found = _headline(view, sheets)
     before = last_of(entries(view.site), order.pages, view.scope.code, view.period, view.version.id)
-    why = reasons(before, found, view.period, view.version, view.viewer) if before is not None else {}
+    why = reasons(before, found, view.period, _then(view.site, before), view.version) if before else {}
     mark = _mark(view, order.who) if form != "xlsx" else ""
     content = _brief(view, order.pages, order.title, form, mark, found, before, why)
     write_whole(path, content)
@@ -209,6 +209,7 @@ def view_again(site: Site, entry: Entry) -> View:
         "dataset": entry.dataset,
         "record": entry.record,
         **entry.choices,
+        "as_of": entry.settings.get("as_of", ""),
     }
     asked = datetime.fromisoformat(entry.asked) if entry.asked else None
     return view_of(then, version(site, entry.version), Viewer(entry.viewer or site.home), params, asked=asked)
@@ -231,7 +232,16 @@ def difference(site: Site, ids: tuple[str, str]) -> tuple[Entry, Entry, dict[str
     except Mistake:
         untold = {m: ["untold"] for m in dict.fromkeys([*second.figures, *first.figures])}
         return first, second, untold
-    return first, second, reasons(first, second.figures, period_of(second), view.version, view.viewer)
+    why = reasons(first, second.figures, period_of(second), _then(site, first), view.version)
+    return first, second, why
+
+
+def _then(site: Site, entry: Entry) -> Version | None:
+    """The data version of a registered export; None where it is gone: none that the register names is collected."""
+    try:
+        return version(site, entry.version)
+    except Mistake:
+        return None
 
 
 def _headline(view: View, sheets: Sequence[Sheet]) -> dict[str, dict[str, Any]]:
@@ -309,6 +319,10 @@ def _registered(view: View, page: str, path: Path, content: bytes, **more: Any) 
         choices=dict(view.choices),
         viewer=view.viewer.scope,
         asked=view.asked.isoformat(),
-        settings={**settings, "cutoff": view.cutoff.isoformat()},
+        settings={
+            **settings,
+            "cutoff": view.cutoff.isoformat(),
+            **({"as_of": view.as_of} if view.as_of else {}),
+        },
         **more,
     )

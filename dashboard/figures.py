@@ -46,12 +46,12 @@ def goal(view: View, measure: Measure) -> Goal:
 
 
 def number(measure: Measure, result: Result, lang: Lang) -> str:
-    """The figure without its unit: "91.1", "3,930", "–" for no data, "<5" suppressed."""
+    """The figure without its unit: "91.1", "3,930", "–" for no data, "<5" for few, "*" for withheld."""
     match result:
         case Value(value=value):
             return _number(measure, value)
-        case Suppressed(below=below):
-            return f"<{below}"
+        case Suppressed(below=below, second=second):
+            return "*" if second else f"<{below}"
         case NoData():
             return "–"
         case NotApplicable():
@@ -108,12 +108,12 @@ def lamp(view: View, measure: Measure, result: Result) -> Lamp:
 def status(view: View, measure: Measure, result: Result) -> str:
     """The lamp in words, so that colour never speaks alone."""
     match result:
-        case Suppressed():
-            return (
-                view.text("少于5不予显示", "too few to show")
-                if result.below == 5
-                else view.text("数量过少不予显示", "too few to show")
-            )
+        case Suppressed(second=True):
+            return view.text("防推算不予显示", "withheld")
+        case Suppressed(below=below):
+            return view.text(f"少于{below}不予显示", "too few to show")
+        case NotApplicable(otherwise=True):
+            return view.text("仅按整月提供", "by whole months only")
         case NotApplicable():
             return view.text("不适用", "not applicable")
         case NoData():
@@ -248,24 +248,12 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
     spans = [view.period, *(other.period for other in others)]
     months = trend_months(view)
     parts = months.months()
-    # One question for both is one statement. Months of protected measures are asked as a family of their own,
-    # so that a hidden one cannot be worked out from its neighbours and their sum.
-    apart = any(catalogue().get(name).protected for name in names)
-    cells = query(
-        view.version,
-        view.viewer,
-        names,
-        view.scope.code,
-        spans if apart else list(dict.fromkeys([*spans, *parts])),
-        only=only,
-    )
-    found = index(cells)
-    if all(isinstance(found[name, view.period], NotApplicable) for name in names):
+    # One question for both is one statement.
+    windows = list(dict.fromkeys([*spans, *parts]))
+    found = index(query(view.version, view.viewer, names, view.scope.code, windows, only=only))
+    if all(_never(found[name, view.period]) for name in names):
         return ()
-    if apart:
-        cells = query(view.version, view.viewer, names, view.scope.code, [months], by="month")
-    by_month = index(cells)
-    sparks = {name: [by_month[name, part] for part in parts] for name in names}
+    sparks = {name: [found[name, part] for part in parts] for name in names}
     out: list[Tile] = []
     for name in names:
         measure = catalogue().get(name)
@@ -289,18 +277,20 @@ def tiles(view: View, names: Sequence[str]) -> tuple[Tile, ...]:
                 note=worded(measure.note, view.version.params)[view.lang] if measure.note else "",
                 changes=tuple(c for c in changes if c is not None),
                 spark=tuple(r.value if isinstance(r, Value) else None for r in sparks[name]),
-                passport=_passport(view, name),
+                passport=tuple(
+                    (k[view.lang], v[view.lang])
+                    for k, v in passport(
+                        view.version, name, view.scope, view.period, view.cutoff, now, only=only
+                    )
+                ),
             )
         )
     return tuple(out)
 
 
-def _passport(view: View, name: str) -> tuple[tuple[str, str], ...]:
-    """The lines of a figure's passport; its last is the command that gives the figure again."""
-    lines = passport(view.version, name, view.scope, view.period, view.cutoff)
-    *above, (again, command) = ((k[view.lang], v[view.lang]) for k, v in lines)
-    only = classed(view)
-    return (*above, (again, f"{command} --only {'='.join(only)}" if only else command))
+def _never(result: Result) -> bool:
+    """True where a measure cannot be asked of the place at all, whatever the period."""
+    return isinstance(result, NotApplicable) and not result.otherwise
 
 
 def no_source(view: View) -> Note:

@@ -36,7 +36,7 @@ from warehouse.mistake import Mistake
 from warehouse.scope import tree_of
 from warehouse.site import Site, load_site
 from warehouse.text import LANGS, Lang
-from warehouse.version import current
+from warehouse.version import as_of, current
 from warehouse.viewer import Viewer
 
 LOG = logging.getLogger(__name__)
@@ -115,7 +115,9 @@ def _shower(one: Page, site: Site) -> Callable[[], None]:
 
 
 def _view(one: Page, site: Site) -> View:
-    return view_of(site, current(site), Viewer(site.home), asked_of(one, st.query_params.to_dict()))
+    params = asked_of(one, st.query_params.to_dict())
+    version = as_of(site, params["as_of"]) if params.get("as_of") else current(site)
+    return view_of(site, version, Viewer(site.home), params)
 
 
 def _explore(one: Page, site: Site) -> None:

@@ -27,7 +27,8 @@ _OF_PLACE = ("then", "now")
 @dataclass(frozen=True)
 class View:
     """All that a page may depend on. `record` opens one record of `dataset` (officials only); `asked` is the site's
-    clock when the view was asked for, by which ages are told. `choices`: what else its page lets one choose (`Page.asks`)."""
+    clock when the view was asked for, by which ages are told; `as_of` what of the past it was asked for, as written
+    in the address: `version` is the one known then. `choices`: what else its page lets one choose (`Page.asks`)."""
 
     site: Site
     version: Version
@@ -40,6 +41,7 @@ class View:
     asked: datetime
     dataset: str = ""
     record: str = ""
+    as_of: str = ""
     choices: tuple[tuple[str, str], ...] = ()
 
     def chosen(self, name: str) -> str:
@@ -124,6 +126,7 @@ def view_of(
         asked=asked or site.now(),
         dataset=params.get("dataset", ""),
         record=params.get("record", ""),
+        as_of=params.get("as_of", ""),
         choices=tuple((name, params[name]) for name in CHOICES if params.get(name)),
     )
 
@@ -138,6 +141,8 @@ def address(view: View, **changes: str) -> dict[str, str]:
         "lang": view.lang,
         **{key: text for key, text in view.choices if key not in _OF_PLACE or "scope" not in changes},
     }
+    if view.as_of:
+        out["as_of"] = view.as_of
     if view.record and "scope" not in changes:
         out |= {"dataset": view.dataset, "record": view.record}
     out |= changes
@@ -155,7 +160,7 @@ def build(page: Page, view: View) -> Sheet:
         return _sheet(page, view)
     key = (
         str(view.site.folder), view.version.id, view.viewer, view.scope.code, view.period, view.compare,
-        view.lang, view.cutoff, view.dataset, view.record, view.choices, page.name,
+        view.lang, view.cutoff, view.dataset, view.record, view.as_of, view.choices, page.name,
     )  # fmt: skip
     with _lock:
         if key in _built:
@@ -188,9 +193,21 @@ def _sheet(page: Page, view: View) -> Sheet:
         cutoff=view.cutoff.strftime("%Y-%m-%d %H:%M:%S"),
         version=view.version.id,
         lang=view.lang,
-        notices=(notice[view.lang],) if notice else (),
+        notices=(*((notice[view.lang],) if notice else ()), *_past(view)),
         blocks=page.build(view),
         choices=picks,
+    )
+
+
+def _past(view: View) -> tuple[str, ...]:
+    if not view.as_of:
+        return ()
+    made = f"{view.version.made_at:%Y-%m-%d %H:%M}"
+    return (
+        view.text(
+            f"历史视图：按 {made} 当时所知（{view.version.id}），非最新数据。",
+            f"As known on {made} ({view.version.id}), not the latest data.",
+        ),
     )
 
 

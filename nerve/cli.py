@@ -6,7 +6,6 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,18 +15,18 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from dashboard.view import periods, view_of
-from nerve.terminal import DEFAULT_SITE, JsonOption, SiteOption, console, grid, print_json
+from nerve.terminal import DEFAULT_SITE, JsonOption, SiteOption, console, day_of, grid, period_of, print_json
 from warehouse.catalogue import catalogue
 from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
-from warehouse.query import query
-from warehouse.result import NoData, Value, status_of
+from warehouse.result import Value, status_of
 from warehouse.site import Site, load_site
 from warehouse.text import Lang
 from warehouse.version import current
 from warehouse.viewer import Viewer
 
 ELSEWHERE = {
+    "value": "nerve.value:value",
     "load": "nerve.loading:load",
     "run": "nerve.loading:run",
     "pull": "nerve.loading:pull",
@@ -105,7 +104,9 @@ def demo(
     # Loaded here: making places needs scipy, which no other command should wait for.
     from nerve.demo import demo as make_demo
 
-    make_demo(site, place=place, until=_day("--until", until), seed=seed, scale=scale, serve=serve, port=port)
+    make_demo(
+        site, place=place, until=day_of("--until", until), seed=seed, scale=scale, serve=serve, port=port
+    )
 
 
 @app.command()
@@ -164,102 +165,6 @@ def status(site: SiteOption = DEFAULT_SITE, as_json: JsonOption = False) -> None
 
     for line in loader_lines(found):
         print(line)
-
-
-@app.command()
-def value(
-    measure: Annotated[
-        str, typer.Argument(help="A measure's name, such as closing_rate or hours_to_close:p90.")
-    ],
-    site: SiteOption = DEFAULT_SITE,
-    scope: Annotated[str | None, typer.Option(help="Place or group code (default: the site's home).")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="First day, 2026-01-01.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Last day.")] = None,
-    by: Annotated[
-        str | None, typer.Option(help="month, day, township, village, grid, or a class such as category.")
-    ] = None,
-    cutoff: Annotated[str | None, typer.Option(help="As of this time (default: the version's).")] = None,
-    compare: Annotated[
-        str,
-        typer.Option(help="both, previous, year, to_date, lunar, none, or two days: 2025-01-01..2025-03-31."),
-    ] = "none",
-    only: Annotated[str | None, typer.Option(help="One class alone, such as category=safety.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Answer one measure, through the same code path as the pages."""
-    from dashboard.figures import change, compared, days_of
-
-    found = load_site(site)
-    version = current(found)
-    period = _period(version.cutoff, start, end)
-    moment = min(_time("--cutoff", cutoff) or version.cutoff, version.cutoff)
-    view = replace(
-        view_of(
-            found,
-            version,
-            Viewer(found.home),
-            {
-                "scope": scope or found.home,
-                "from": period.start.isoformat(),
-                "to": period.end.isoformat(),
-                "compare": compare,
-                "lang": "en",
-            },
-        ),
-        cutoff=moment,
-    )
-    others = compared(view)
-    if others and by in ("month", "day"):
-        raise Mistake("--compare", f"cannot compare by {by}", "leave --by out, or give a level or a class")
-    known = catalogue().get(measure)
-    spans = list(dict.fromkeys([period, *(other.period for other in others)]))
-    answers = query(
-        version, view.viewer, [measure], view.scope.code, spans, by=by, cutoff=moment, only=_class(only)
-    )
-    before = {(cell.place, cell.key, cell.period): cell.result for cell in answers}
-    cells = [cell for cell in answers if cell.period == period or by in ("month", "day")]
-    rows: list[dict[str, Any]] = []
-    for cell in cells:
-        value = cell.result if isinstance(cell.result, Value) else None
-        row: dict[str, Any] = {
-            "place": cell.place,
-            "period": str(cell.period),
-            "value": value.value if value else None,
-            "numerator": value.n if value else None,
-            "denominator": value.d if value else None,
-            "status": status_of(cell.result),
-            "unit": known.unit,
-            "version": version.id,
-        }
-        if cell.key is not None:
-            row["key"] = cell.key
-        for other in others:
-            then = before.get((cell.place, cell.key, other.period), NoData())
-            days = (days_of(view, period), days_of(view, other.period))
-            found_change = change(view, known, cell.result, then, other, days)
-            row.setdefault("changes", []).append(
-                {
-                    "against": str(other.period),
-                    "value": then.value if isinstance(then, Value) else None,
-                    "status": status_of(then),
-                    "change": found_change.text if found_change else None,
-                    "real": (found_change.real or "untested") if found_change else None,
-                    "said": found_change.said if found_change else None,
-                }
-            )
-        rows.append(row)
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        for one in row.pop("changes", ()):
-            row[f"vs {one['against']}"] = one["change"]
-    table = grid(title=known.label.en)
-    for heading in rows[0] if rows else ():
-        table.add_column(heading)
-    for row in rows:
-        table.add_row(*("–" if item is None else str(item) for item in row.values()))
-    console().print(table)
 
 
 @app.command()
@@ -330,9 +235,9 @@ def report(
     usual = periods(version.cutoff)[template.period][1]
     # A last day alone asks for its year so far, as everywhere.
     period = (
-        _period(version.cutoff, start, end)
+        period_of(version.cutoff, start, end)
         if end
-        else Period(_day("--from", start) or usual.start, usual.end)
+        else Period(day_of("--from", start) or usual.start, usual.end)
     )
     languages = [lang] if lang else list(template.languages or found.languages)
     forms = [form] if form else list(template.forms)
@@ -427,38 +332,6 @@ def diff(
     for row in rows:
         table.add_row(*(row[heading] for heading in ("label", "then", "now", "why")))
     console().print(table)
-
-
-def _period(cutoff: datetime, start: str | None, end: str | None) -> Period:
-    last = _day("--to", end) or cutoff.date()
-    return Period(_day("--from", start) or last.replace(month=1, day=1), last)
-
-
-def _class(value: str | None) -> tuple[str, str] | None:
-    if value is None:
-        return None
-    dimension, sign, code = value.partition("=")
-    if not (dimension and sign and code):
-        raise Mistake("--only", f"'{value}' names no class", "write it as category=safety")
-    return dimension, code
-
-
-def _day(option: str, value: str | None) -> date | None:
-    if value is None:
-        return None
-    try:
-        return date.fromisoformat(value)
-    except ValueError as error:
-        raise Mistake(option, f"'{value}' is not a date", "write it as 2026-01-31") from error
-
-
-def _time(option: str, value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError as error:
-        raise Mistake(option, f"'{value}' is not a time", "write it as 2026-01-31T18:00") from error
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from pipelines.contract import EVERY, OURS, Contract, contracts
 from pipelines.load import Loaded, Look, Phase, Progress, folders, load_once, waiting
-from pipelines.upkeep import KEPT_FOR, expire, versions_of_reports
+from pipelines.upkeep import KEPT_FOR, expire, versions_wanted
 from warehouse import layout
 from warehouse.masking import mask
 from warehouse.mistake import Mistake, nearest
@@ -559,9 +559,8 @@ class Loader:
 
     def collect(self) -> None:
         self._now_doing("collecting old versions")
-        removed = self.store.collect(
-            versions_of_reports(self.site), age=KEPT_FOR, last=self.site.retention.versions
-        )
+        wanted = versions_wanted(self.site, self.site.now())
+        removed = self.store.collect(wanted, age=KEPT_FOR, last=self.site.retention.versions)
         if removed:
             self.log.info("collected", versions=list(removed))
 

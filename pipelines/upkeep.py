@@ -8,12 +8,14 @@ import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
 
+from warehouse import layout
+from warehouse.mistake import Mistake
 from warehouse.site import Site
 from warehouse.store import Store
 
@@ -55,7 +57,7 @@ def expire(site: Site, store: Store, now: datetime) -> Expired:
     purged = _purge(site, store, now)
     logs = _expire_logs(site, now, skipped)
     turned = _turn_logs(site, now, skipped)
-    versions = store.collect(versions_of_reports(site), age=KEPT_FOR, last=site.retention.versions)
+    versions = store.collect(versions_wanted(site, now), age=KEPT_FOR, last=site.retention.versions)
     return Expired(archived, refused, purged, logs, turned, versions, tuple(skipped))
 
 
@@ -65,6 +67,21 @@ def versions_of_reports(site: Site) -> set[str]:
         return set()
     texts = (path.read_text(encoding="utf-8", errors="replace") for path in site.reports.rglob("*.json*"))
     return {version for text in texts for version in _VERSION.findall(text)}
+
+
+def versions_wanted(site: Site, now: datetime) -> set[str]:
+    """Those that a report names, and the last of each of the days for which a figure can be asked as known then."""
+    last: dict[date, str] = {}
+    first = now.date() - timedelta(days=site.retention.days)
+    for version in reversed(layout.version_ids(site)):
+        try:
+            day = layout.read_manifest(site, version).made_at.date()
+        except Mistake:
+            continue
+        if day < first:
+            break
+        last.setdefault(day, version)
+    return versions_of_reports(site) | set(last.values())
 
 
 def overdue(connection: duckdb.DuckDBPyConnection, before: datetime) -> int:

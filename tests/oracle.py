@@ -662,10 +662,12 @@ class Oracle:
     def too_fine(
         self, measure: str, place: str, start: date, end: date, cutoff: datetime | None = None
     ) -> bool:
-        """Whether a figure about people's matters below the township is asked for other than whole months
-        (the running one up to the cut-off counts as whole)."""
-        if measure.partition(":")[0] not in PROTECTED or self.places[place]["level"] in LEVELS[:4]:
+        """Whether a figure about people's matters is asked for other than whole months (the running one up to the
+        cut-off counts as whole; the last 7 and 30 days are not asked here)."""
+        if measure.partition(":")[0] not in PROTECTED:
             return False
+        if measure.partition(":")[0] in AS_OF and self.places[place]["level"] in LEVELS[:4]:
+            start = start.replace(day=1)
         last = min(cutoff or self.now, self.now).date()
         return start.day != 1 or not ((end + DAY).day == 1 or end >= last)
 

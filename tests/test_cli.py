@@ -172,6 +172,8 @@ def test_value_answers_with_counts_unit_status_and_version(small_site: Site) -> 
             "numerator",
             "denominator",
             "status",
+            "reason",
+            "definition",
             "unit",
             "version",
         }

@@ -221,11 +221,25 @@ def _petitions(counts: dict[str, int]) -> Version:
     )
 
 
+YEAR = Period(date(2026, 1, 1), date(2026, 12, 31))
+HIDDEN = Suppressed(5, second=True)
+"""Not told, because a figure below 5 could be worked out from it."""
+
+
 def test_a_small_protected_count_is_suppressed_and_zero_is_zero() -> None:
     version = _petitions({"K1a1": 4})
-    assert results(query(version, COUNTY, ["petitions_registered"], "K", [JANUARY])) == [Suppressed(5)]
-    assert results(query(version, COUNTY, ["petitions_registered"], "K2", [JANUARY])) == [Value(0, 0)]
-    assert results(cells(version, "K", ["petitions_registered"], [JANUARY])) == [Value(4, 4)]
+    assert results(query(version, COUNTY, ["petitions_registered"], "K", [YEAR])) == [Suppressed(5)]
+    assert results(cells(version, "K", ["petitions_registered"], [YEAR])) == [Value(4, 4)]
+    version = _petitions({"K1a1": 9})
+    assert results(query(version, COUNTY, ["petitions_registered"], "K2", [YEAR, JANUARY])) == [
+        Value(0, 0), Value(0, 0),
+    ]  # fmt: skip
+
+
+def test_beneath_a_hidden_figure_nothing_is_told() -> None:
+    version = _petitions({"K1a1": 4})
+    for scope, period in (("K", JANUARY), ("K1", YEAR), ("K2", YEAR)):
+        assert results(query(version, COUNTY, ["petitions_registered"], scope, [period])) == [HIDDEN]
 
 
 def test_a_count_of_work_is_never_suppressed() -> None:
@@ -236,7 +250,7 @@ def test_a_count_of_work_is_never_suppressed() -> None:
 def test_a_rate_with_few_on_either_side_is_suppressed() -> None:
     rows = [petition(k, "K1a1", datetime(2026, 1, 5), kind="repeat" if k else "first") for k in range(9)]
     version = world({"petitions": rows}, CUTOFF)
-    assert results(query(version, COUNTY, ["repeat_petition_share"], "K", [JANUARY])) == [Suppressed(5)]
+    assert results(query(version, COUNTY, ["repeat_petition_share"], "K", [YEAR])) == [Suppressed(5)]
     rows = [petition(k, "K1a1", datetime(2026, 1, 5), kind="repeat") for k in range(9)]
     version = world({"petitions": rows}, CUTOFF)
     assert results(query(version, COUNTY, ["repeat_petition_share"], "K", [JANUARY])) == [Value(1, 9, 9)]
@@ -244,12 +258,20 @@ def test_a_rate_with_few_on_either_side_is_suppressed() -> None:
 
 def test_a_single_hidden_place_takes_another_of_its_parent_with_it() -> None:
     version = _petitions({"K1a1": 3, "K1b1": 10, "K2a1": 7})
-    found = query(version, COUNTY, ["petitions_registered"], "K", [JANUARY], by="village")
-    assert results(found) == [Suppressed(5), Suppressed(5), Value(7, 7)]
+    found = query(version, COUNTY, ["petitions_registered"], "K", [YEAR], by="village")
+    assert results(found) == [Suppressed(5), HIDDEN, Value(7, 7)]
     found = query(
-        _petitions({"K1a1": 3, "K2a1": 7}), COUNTY, ["petitions_registered"], "K", [JANUARY], by="township"
+        _petitions({"K1a1": 3, "K2a1": 7}), COUNTY, ["petitions_registered"], "K", [YEAR], by="township"
     )
-    assert results(found) == [Suppressed(5), Suppressed(5)]
+    assert results(found) == [Suppressed(5), HIDDEN]
+
+
+def test_a_place_asked_alone_is_as_hidden_as_beside_its_neighbours() -> None:
+    version = _petitions({"K1a1": 3, "K1b1": 10, "K2a1": 7})
+    alone = [query(version, COUNTY, ["petitions_registered"], code, [YEAR])[0].result for code in VILLAGES]
+    assert alone == [Suppressed(5), HIDDEN, Value(7, 7)]
+    # The group is that village and another township: told with the village, it would give it away.
+    assert results(query(version, COUNTY, ["petitions_registered"], "G", [YEAR])) == [HIDDEN]
 
 
 def test_a_single_hidden_month_takes_another_with_it() -> None:
@@ -257,7 +279,21 @@ def test_a_single_hidden_month_takes_another_with_it() -> None:
     version = world({"petitions": [petition(k, "K1a1", d) for k, d in enumerate(days)]}, CUTOFF)
     quarter = Period(date(2026, 1, 1), date(2026, 3, 31))
     found = query(version, COUNTY, ["petitions_registered"], "K", [quarter], by="month")
-    assert results(found) == [Value(9, 9), Suppressed(5), Suppressed(5)]
+    assert results(found) == [Value(9, 9), Suppressed(5), HIDDEN]
+    halves = [Period(quarter.start, date(2026, 2, 28)), Period(date(2026, 2, 1), quarter.end), quarter]
+    found = query(version, COUNTY, ["petitions_registered"], "K", halves)
+    assert results(found) == [HIDDEN, HIDDEN, Value(20, 20)]
+
+
+def test_a_single_hidden_class_takes_another_with_it() -> None:
+    kinds = ["letter"] * 9 + ["phone"] * 3 + ["visit"] * 8
+    rows = [petition(k, "K1a1", datetime(2026, 1, 5), channel=kind) for k, kind in enumerate(kinds)]
+    found = query(
+        world({"petitions": rows}, CUTOFF), COUNTY, ["petitions_registered"], "K", [YEAR], by="channel"
+    )
+    assert [(c.key, c.result) for c in found] == [
+        ("letter", Value(9, 9)), ("phone", Suppressed(5)), ("visit", HIDDEN),
+    ]  # fmt: skip
 
 
 def test_the_threshold_is_the_site_s() -> None:
@@ -267,16 +303,28 @@ def test_the_threshold_is_the_site_s() -> None:
     assert results(query(version, COUNTY, ["petitions_registered"], "K", [JANUARY])) == [Value(1, 1)]
 
 
-def test_below_township_people_s_matters_come_by_whole_month_only() -> None:
+def test_people_s_matters_come_by_whole_month_only() -> None:
     version = _petitions({"K1a1": 9})
     free = Period(date(2026, 1, 2), date(2026, 1, 31))
     running = Period(date(2026, 1, 1), CUTOFF.date())
-    (cell,) = query(version, COUNTY, ["petitions_registered"], "K1a", [free])
+    for scope in ("K", "K1", "K1a"):
+        (cell,) = query(version, COUNTY, ["petitions_registered"], scope, [free])
+        assert isinstance(cell.result, NotApplicable)
+        assert cell.result.otherwise
+        assert results(query(version, COUNTY, ["petitions_registered"], scope, [JANUARY, running])) == [
+            Value(9, 9), Value(9, 9),
+        ]  # fmt: skip
+    assert results(query(version, COUNTY, ["cases_reported"], "K", [free])) == [NoData()]
+
+
+def test_of_earlier_years_the_part_up_to_the_cut_off_s_day_is_told_too() -> None:
+    days = [datetime(2025, 1, 5)] * 9 + [datetime(2025, 3, 20)] * 9 + [datetime(2025, 3, 21)] * 9
+    version = world({"petitions": [petition(k, "K1a1", d) for k, d in enumerate(days)]}, CUTOFF)
+    to_date = Period(date(2026, 1, 1), CUTOFF.date()).year_before()
+    assert results(query(version, COUNTY, ["petitions_registered"], "K1", [to_date])) == [Value(18, 18)]
+    day_less = Period(to_date.start, to_date.end - timedelta(days=1))
+    (cell,) = query(version, COUNTY, ["petitions_registered"], "K1", [day_less])
     assert isinstance(cell.result, NotApplicable)
-    assert results(query(version, COUNTY, ["petitions_registered"], "K1a", [JANUARY, running])) == [
-        Value(9, 9), Value(9, 9),
-    ]  # fmt: skip
-    assert results(query(version, COUNTY, ["petitions_registered"], "K1", [free])) == [Value(9, 9)]
 
 
 def test_what_the_site_has_no_source_for_is_not_applicable() -> None:

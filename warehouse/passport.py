@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from warehouse.catalogue import PARAM, Measure, catalogue, with_lets, worded
 from warehouse.period import Period
+from warehouse.result import NotApplicable, Result, Suppressed, Value
 from warehouse.scope import Scope
 from warehouse.text import Text
 
@@ -31,9 +32,18 @@ PARAMS: dict[str, Text] = {
 
 
 def passport(
-    version: Version, measure: str, scope: Scope, period: Period, cutoff: datetime | None = None
+    version: Version,
+    measure: str,
+    scope: Scope,
+    period: Period,
+    cutoff: datetime | None = None,
+    result: Result | None = None,
+    by: str | None = None,
+    only: tuple[str, str] | None = None,
 ) -> tuple[tuple[Text, Text], ...]:
-    """The lines (label, text) of a figure's passport. Raises Mistake for an unknown measure."""
+    """The lines (label, text) of a figure's passport: measure and definition first, the command that gives it again
+    last. With its `result`, also what was counted over what, or why it is not shown. `by`: the dimension, of the
+    figure of a class; `only`: the class that all of it is narrowed to. Raises Mistake for an unknown measure."""
     m = catalogue().get(measure)
     moment = cutoff or version.cutoff
     lines: list[tuple[Text, Text]] = [
@@ -55,6 +65,7 @@ def passport(
         lines.append(
             (_t(f"参数：{label.zh}", f"Setting: {label.en}"), _t(f"{name}={value}", f"{name} = {value}"))
         )
+    lines += _counts(m, result)
     lines += [
         (_t("范围", "Place"), _t(f"{scope.name.zh}({scope.code})", f"{scope.name.en} ({scope.code})")),
         (_t("统计期", "Period"), _t(f"{period.start} 至 {period.end}", f"{period.start} to {period.end}")),
@@ -62,24 +73,68 @@ def passport(
         (_t("数据时效", "Last load"), _loads(version, m)),
     ]
     if m.protected and version.params.suppress_below > 1:
-        below = version.params.suppress_below
-        lines.append(
-            (
-                _t("小数保护", "Small numbers"),
-                _t(f"少于{below}的不予显示", f"fewer than {below} are not shown"),
-            )
-        )
+        lines.append((_t("小数保护", "Small numbers"), _protection(version.params.suppress_below, result)))
     lines += [
         (_t("依据", "Source of the definition"), m.source),
         (_t("口径版本", "Definition version"), _t(str(m.version), str(m.version))),
         (_t("数据版本", "Data version"), _t(version.id, version.id)),
-        (_t("复算命令", "To get it again"), _command(m, scope, period)),
+        (_t("复算命令", "To get it again"), _command(version, measure, scope, period, cutoff, by, only)),
     ]
     return tuple(lines)
 
 
-def _command(measure: Measure, scope: Scope, period: Period) -> Text:
-    line = f"nerve value {measure.name} --scope {scope.code} --from {period.start} --to {period.end}"
+def _counts(measure: Measure, result: Result | None) -> list[tuple[Text, Text]]:
+    """What a figure counts, over what; of a median the records it rests on."""
+    if not isinstance(result, Value) or result.n is None:
+        return []
+    n = _number(result.n)
+    if measure.kind == "quantile":
+        return [(_t("样本数", "Rests on"), _t(f"{n}条", f"{n} records"))]
+    if result.d is None:
+        return [(_t("计数", "Counted"), _t(n, n))]
+    d = _number(result.d)
+    return [(_t("分子", "Numerator"), _t(n, n)), (_t("分母", "Denominator"), _t(d, d))]
+
+
+def _protection(below: int, result: Result | None) -> Text:
+    """Whether the figure is hidden, and why."""
+    match result:
+        case Suppressed(second=True):
+            return _t(
+                f"不予显示：据此可推算出少于{below}的数",
+                f"withheld: from it a number fewer than {below} could be worked out",
+            )
+        case Suppressed():
+            return _t(f"不予显示：少于{below}", f"not shown: fewer than {below}")
+        case NotApplicable(otherwise=True):
+            return _t(
+                "不予显示：涉及群众的数据仅按整月提供", "not shown: figures about people come by whole months"
+            )
+        case None:
+            return _t(f"少于{below}的不予显示", f"fewer than {below} are not shown")
+    return _t(f"可以显示（少于{below}的不予显示）", f"may be shown (fewer than {below} are not)")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}".rstrip("0")
+
+
+def _command(
+    version: Version,
+    name: str,
+    scope: Scope,
+    period: Period,
+    cutoff: datetime | None,
+    by: str | None,
+    only: tuple[str, str] | None,
+) -> Text:
+    line = f"nerve value {name} --scope {scope.code} --from {period.start} --to {period.end} --as-of {version.id}"
+    if cutoff is not None and cutoff < version.cutoff:
+        line += f" --cutoff {cutoff.isoformat(timespec='microseconds')}"
+    if by is not None:
+        line += f" --by {by}"
+    if only is not None:
+        line += f" --only {'='.join(only)}"
     return _t(line, line)
 
 

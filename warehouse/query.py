@@ -14,15 +14,17 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from warehouse.catalogue import LEVELS, Catalogue, Level, Measure, catalogue, settled, with_lets, words
 from warehouse.dataset import Dataset
-from warehouse.disclosure import shown, too_fine
+from warehouse.disclosure import hides
 from warehouse.marts import MartTable, counted, mart_tables, named
 from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
-from warehouse.result import Cell, NoData, NotApplicable, Result, Value
+from warehouse.protection import Protection
+from warehouse.result import Cell, NoData, NotApplicable, Result, Suppressed, Value
 from warehouse.scope import ANCESTORS, Scope, clip, tree_of
 from warehouse.viewer import Viewer
 
@@ -34,6 +36,8 @@ EVER = datetime(9999, 12, 31)  # noqa: DTZ001 - the site's local time, like ever
 """Later than any record."""
 HOUR = "hour"
 """The breakdown by the hour of attribution, "00" to "23"."""
+BETWEEN, UNSAID = chr(31), chr(30)
+"""Between a place and a class in one key, and a class not stated there."""
 STATE = "status"
 """The field that says how a record stands now; it is unknown as of a time before the record's last update."""
 
@@ -189,38 +193,166 @@ def _answer(
     known = catalogue()
     measures = [known.get(name) for name in names]
     split, level, dimension = _breakdown(version, scope, measures, by, then_by)
-    windows, family = _windows(periods, split)
+    windows = _windows(periods, split)
     moment = min(cutoff or version.cutoff, version.cutoff)
     ask = _Ask(version, known, scope, windows, level, dimension, moment, only)
     refusals = [_refusal(ask, measure) for measure in measures]
     found = _found(ask, [(i, m) for i, m in enumerate(measures) if refusals[i] is None])
     groups = _groups(ask, found)
+    guard = _Guard(ask, [m for i, m in enumerate(measures) if refusals[i] is None]) if below > 1 else None
+    if guard is not None:
+        groups = guard.with_classes(groups)
+        guard.prepare(groups)
     out: list[Cell] = []
-    protected: list[bool] = []
-    families: dict[tuple[object, ...], list[int]] = {}
-    above = _above(ask, groups) if level else {}
     for i, measure in enumerate(measures):
         refused = refusals[i]
         for w, window in enumerate(windows):
-            fine = refused is None and below > 0 and too_fine(measure, ask.levels, window, moment.date())
             for group in groups if refused is None else groups if level else (None,):
-                result: Result
                 at = group if level and group is not None else scope.code
+                result: Result
                 if refused is not None:
                     result = refused
-                elif fine:
-                    result = NotApplicable("below township, figures about people come by whole months only")
                 else:
                     result = _result(ask, measure, at, window, found.get((i, w, group)))
-                if below and measure.protected:
-                    families.setdefault((i, "w", w), []).append(len(out))
-                    for parent in above.get(group, ()):
-                        families.setdefault((i, "p", w, parent), []).append(len(out))
-                    if split:
-                        families.setdefault((i, "g", family[w], group), []).append(len(out))
-                protected.append(measure.protected)
+                    if guard is not None and measure.protected:
+                        result = guard.shown(result, measure, at, window, group if dimension else None)
                 out.append(Cell(names[i], at, window, group if dimension else None, result))
-    return shown(out, protected, families.values(), below)
+    return out
+
+
+class _Guard:
+    """What of a question's cells may be told: each as the version's own tables say, whatever else is asked."""
+
+    def __init__(self, ask: _Ask, measures: Sequence[Measure]) -> None:
+        self._ask = ask
+        self._measures = [m for m in measures if m.protected]
+        self._below = ask.version.params.suppress_below
+        self._tables = protection_of(ask.version)
+        self._tree = tree_of(ask.version)
+
+    def with_classes(self, groups: tuple[str | None, ...]) -> tuple[str | None, ...]:
+        """The classes present anywhere: one that is listed where it is hidden would be known not to be zero."""
+        ask = self._ask
+        if ask.dimension is None or ask.dimension == HOUR or not ask.own:
+            return groups
+        found = set(groups)
+        for measure in self._measures:
+            for window in ask.windows:
+                for season, _ in self._tables.pieces(measure, window, False) or ():
+                    found.update(self._tables.keys(measure, ask.dimension, ask.scope.tops[0], season))
+        return tuple(sorted(found, key=lambda g: (g is None, g or "")))
+
+    def prepare(self, groups: Sequence[str | None]) -> None:
+        """Read at once what the cells need."""
+        ask = self._ask
+        if not ask.own:
+            return
+        places = [g for g in groups if g] if ask.level else list(ask.scope.tops)
+        self._tables.prepare(
+            (measure, season, place)
+            for measure in self._measures
+            for window in ask.windows
+            for place in places
+            if ask.dimension or not self._tables.alone(measure, place)
+            for season, _ in self._tables.pieces(measure, window, self._tables.fine(place)) or ()
+        )
+
+    def shown(self, result: Result, measure: Measure, place: str, window: Period, key: str | None) -> Result:
+        """A protected result as it may be told."""
+        if isinstance(result, NotApplicable):
+            return result
+        ask = self._ask
+        if not ask.own:
+            return NotApplicable("figures about people are told as of the version's own cut-off")
+        if ask.dimension == HOUR:
+            return NotApplicable("figures about people are not told by the hour")
+        tops = ask.scope.tops if place == ask.scope.code else (place,)
+        fine = any(self._tables.fine(top) for top in tops)
+        pieces = self._tables.pieces(measure, window, fine)
+        if pieces is None:
+            return NotApplicable("figures about people come by whole months only", otherwise=True)
+        states = []
+        for top in tops:
+            for season, column in pieces:
+                state: str | None
+                if ask.dimension:
+                    state = self._tables.class_state(measure, ask.dimension, top, season, column, key)
+                elif self._tables.alone(measure, top) and len(tops) == 1:
+                    state = "named" if hides(result, self._below) else ""
+                else:
+                    state = self._tables.state(measure, top, season, column)
+                if state is None:
+                    return NotApplicable(
+                        "classes of figures about people come by month for the whole area, by year one level below",
+                        otherwise=True,
+                    )
+                states.append(state)
+        if not any(states):
+            return result
+        return Suppressed(self._below, second=states != ["named"])
+
+
+_protections: weakref.WeakKeyDictionary[Version, Protection] = weakref.WeakKeyDictionary()
+
+
+def protection_of(version: Version) -> Protection:
+    """What a version does not tell of people's matters, by whom and however it is asked."""
+    known = _protections.get(version)
+    if known is None:
+        known = _protections[version] = Protection(
+            tree_of(version),
+            version.cutoff.date(),
+            version.params.suppress_below,
+            partial(_begins, weakref.ref(version)),
+            partial(_counts, weakref.ref(version)),
+        )
+    return known
+
+
+def _begins(of: weakref.ref[Version], measure: Measure) -> date | None:
+    """The first day of the month in which a measure has anything to count."""
+    version = cast("Version", of())
+    first = _first_day(version, catalogue().reads(measure.table)[0])
+    if measure.cls in ("additive", "keyed"):
+        known = _earliest.setdefault(version, {})
+        if measure.table not in known:
+            known[measure.table] = version.rows(f"select min(month) from {measure.table}_month")[0][0]
+        dates = [day for day in (first, known[measure.table]) if day is not None]
+        first = min(dates, default=None)
+    return first
+
+
+def _counts(
+    of: weakref.ref[Version],
+    measures: Sequence[Measure],
+    scope: str,
+    level: str | None,
+    windows: Sequence[Period],
+    dimension: str | None,
+) -> dict[tuple[int, int, str | None, str | None], tuple[float, float | None]]:
+    """What is counted, before anything is hidden; of a quantile, the records it rests on."""
+    version = cast("Version", of())
+    place = tree_of(version).scope(scope)
+    ask = _Ask(
+        version, catalogue(), place, tuple(windows), cast("Level | None", level), dimension, version.cutoff
+    )
+    plain = [
+        replace(m, kind="count", numerator=m.denominator, denominator="") if m.kind == "quantile" else m
+        for m in measures
+    ]
+    out: dict[tuple[int, int, str | None, str | None], tuple[float, float | None]] = {}
+    for (i, w, group), sides in _found(ask, list(enumerate(plain))).items():
+        at, key = group, None
+        if level and dimension:
+            at, _, text = cast(str, group).partition(BETWEEN)
+            key = None if text == UNSAID else text
+        elif dimension:
+            at, key = scope, group
+        out[i, w, at or scope, key] = (sides["n"], sides.get("d"))
+    return out
+
+
+_earliest: weakref.WeakKeyDictionary[Version, dict[str, date | None]] = weakref.WeakKeyDictionary()
 
 
 def _breakdown(
@@ -252,20 +384,17 @@ def _breakdown(
     return then_by, None, by
 
 
-def _windows(periods: Sequence[Period], split: str | None) -> tuple[tuple[Period, ...], tuple[int, ...]]:
-    """The windows of a question and the position of the period each belongs to."""
+def _windows(periods: Sequence[Period], split: str | None) -> tuple[Period, ...]:
+    """The windows of a question."""
     out: list[Period] = []
-    family: list[int] = []
-    for position, period in enumerate(periods):
+    for period in periods:
         if split == "month":
-            parts = period.months()
+            out.extend(period.months())
         elif split == "day":
-            parts = tuple(Period(d, d) for d in (period.start + DAY * k for k in range(period.days)))
+            out.extend(Period(d, d) for d in (period.start + DAY * k for k in range(period.days)))
         else:
-            parts = (period,)
-        out.extend(parts)
-        family.extend([position] * len(parts))
-    return tuple(out), tuple(family)
+            out.append(period)
+    return tuple(out)
 
 
 def _refusal(ask: _Ask, measure: Measure) -> NotApplicable | None:
@@ -324,21 +453,6 @@ def _result(
         return Value(sides["value"], n) if n else NoData()
     d = _number(sides["d"])
     return Value(n / d * measure.scale, n, d) if d else NoData()
-
-
-def _above(ask: _Ask, groups: Sequence[str | None]) -> dict[str | None, tuple[str, ...]]:
-    """The places in the scope that each place asked about belongs to: their totals may be known too."""
-    tree = tree_of(ask.version)
-    inside = tree.below(ask.scope.code)
-    out: dict[str | None, tuple[str, ...]] = {}
-    for group in groups:
-        parents: list[str] = []
-        place = tree.places.get(group) if group is not None else None
-        while place is not None and place.parent in inside and place.parent not in parents:
-            parents.append(place.parent)
-            place = tree.places.get(place.parent)
-        out[group] = tuple(parents)
-    return out
 
 
 def _number(value: float) -> float:
@@ -695,6 +809,8 @@ def _record_block(
         group = "lpad(cast(extract('hour' from _at) as varchar), 2, '0')"
     elif ask.dimension:
         group = f"cast({ask.dimension} as varchar)"
+        if ask.level:
+            group = f"p._g || '{BETWEEN}' || coalesce({group}, '{UNSAID}')"
     keys = [key for key in (window, group) if key != "null" and not key.isdigit()]
     by = f"group by {', '.join(keys)}" if keys else "having count(*) > 0"
     if ask.only:

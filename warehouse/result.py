@@ -24,16 +24,20 @@ class NoData:
 
 @dataclass(frozen=True)
 class Suppressed:
-    """Counted, but fewer than `below`: not shown, to protect the people concerned."""
+    """Counted, but not shown, to protect the people concerned: fewer than `below`, or (`second`) because a figure
+    that is could be worked out."""
 
     below: int
+    second: bool = False
 
 
 @dataclass(frozen=True)
 class NotApplicable:
-    """Cannot be asked here: the site has no such source, or the grain is too fine."""
+    """Cannot be asked here: the site has no such source, or the grain is too fine. `otherwise`: the same is told of
+    another stretch of time, or not by class."""
 
     reason: str
+    otherwise: bool = False
 
 
 Result = Value | NoData | Suppressed | NotApplicable
@@ -44,6 +48,18 @@ def status_of(result: Result) -> str:
     return {Value: "value", NoData: "no_data", Suppressed: "suppressed", NotApplicable: "not_applicable"}[
         type(result)
     ]
+
+
+def reason_of(result: Result) -> str | None:
+    """Why there is no figure, in a few words; None where there is one, or simply no data."""
+    match result:
+        case Suppressed(below=below, second=False):
+            return f"fewer than {below}"
+        case Suppressed():
+            return "a figure that is not shown could be worked out from it"
+        case NotApplicable(reason=reason):
+            return reason
+    return None
 
 
 @dataclass(frozen=True)

@@ -107,8 +107,8 @@ class Retention(BaseModel):
     cannot say and site.toml spells "forever".
 
     `archive_days`: loaded files in the archive. `refused_days`: files refused whole. `quarantine_days`: the raw
-    text of quarantined rows (their accounts stay). `versions`: so many of the newest published versions stay; those that a report refers to
-    stay besides. `log_days`: log files.
+    text of quarantined rows (their accounts stay). `versions`: so many of the newest published versions stay; those
+    that a report refers to, and the last one of each of the `days` past, stay besides. `log_days`: log files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,6 +117,7 @@ class Retention(BaseModel):
     refused_days: int | None = Field(default=90, ge=1)
     quarantine_days: int | None = Field(default=90, ge=1)
     versions: int = Field(default=20, ge=1)
+    days: int = Field(default=31, ge=0, le=3660)
     log_days: int | None = Field(default=90, ge=1)
 
     @field_validator("archive_days", "refused_days", "quarantine_days", "log_days", mode="before")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from warehouse.text import Text
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Source", "Version", "current", "version"]
+__all__ = ["Source", "Version", "as_of", "current", "version"]
 
 Bound = Sequence[Any] | Mapping[str, Any]
 
@@ -165,6 +165,41 @@ def version(site: Site, name: str) -> Version:
             found = Version(site, layout.read_manifest(site, name))
             _open[key] = found
         return found
+
+
+def as_of(site: Site, asked: str) -> Version:
+    """The version of an id, or the newest published by the end of a day or by a moment: what was known then.
+
+    Raises Mistake for what is none of these, and where no version of that time is kept any more.
+    """
+    if layout.number(asked) is not None:
+        return version(site, asked)
+    try:
+        # A day ends when the next begins.
+        moment = datetime.fromisoformat(asked)
+        until = moment + timedelta(days=1) if len(asked) == len("2026-01-31") else moment
+    except ValueError as error:
+        raise Mistake(
+            "as of", f"'{asked}' is no version, day or time", "write v000123, 2026-01-31 or 2026-01-31T18:00"
+        ) from error
+    oldest = None
+    for name in reversed(layout.version_ids(site)):
+        try:
+            made = layout.read_manifest(site, name).made_at
+        except Mistake:
+            continue
+        if made < until or made == moment:
+            return version(site, name)
+        oldest = (name, made)
+    if oldest is None:
+        raise Mistake(
+            str(layout.pointer(site)), "nothing is published yet", "run 'nerve load' or 'nerve demo'"
+        )
+    raise Mistake(
+        "as of",
+        f"no version of {asked} is kept",
+        f"the oldest is {oldest[0]} of {oldest[1]:%Y-%m-%d %H:%M}; [retention] says how long they stay",
+    )
 
 
 def _relations(warehouse: Path, dataset: Dataset, records: Records) -> tuple[str, ...]:

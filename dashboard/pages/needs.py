@@ -74,9 +74,9 @@ def build(view: View) -> tuple[Block, ...]:
         Note(
             view.text("口径说明", "Definitions"),
             text=view.text(
-                "风险等级是事项的，不是人的；提级调处不设目标，以免该提不提。少于5不予显示。",
+                "风险等级是事项的，不是人的；提级调处不设目标，以免该提不提。少于5的记为“<5”，为防推算一并不显示的记为“*”。",
                 "Risk is of the matter, never of a person; escalation has no target, so that nobody is kept from "
-                "referring upwards. Fewer than 5 is not shown.",
+                "referring upwards. “<5” is fewer than 5; “*” is withheld so that none of those can be worked out.",
             ),
             defines=True,
             items=definitions(view, shown),

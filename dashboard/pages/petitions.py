@@ -71,9 +71,9 @@ def build(view: View) -> tuple[Block, ...]:
         Note(
             view.text("口径说明", "Definitions"),
             text=view.text(
-                "不对信访人去向排名，只看事项是否按期、一次办好。少于5件不予显示。",
+                "不对信访人去向排名，只看事项是否按期、一次办好。少于5件的记为“<5”，为防推算一并不显示的记为“*”。",
                 "We do not rank where petitioners went, only whether the matter was handled on time and at once. "
-                "Fewer than 5 is not shown.",
+                "“<5” is fewer than 5; “*” is withheld so that none of those can be worked out.",
             ),
             defines=True,
             items=definitions(view, HEADLINE),
