@@ -482,6 +482,25 @@ def test_scenes_turn_by_themselves_stop_at_a_key_and_go_on_after_a_while(sample:
     assert not page.evaluate(f"{held}.checkVisibility()") and passing(45) == "second"
 
 
+def test_a_page_that_ran_for_long_is_loaded_anew_at_four_at_night_and_only_once(
+    sample: Served, page: Page
+) -> None:
+    # The first load believes to have run for three hours, and its minute of the half hour to be the first.
+    page.add_init_script(
+        "sessionStorage.loads = Number(sessionStorage.loads || 0) + 1; Math.random = () => 0;"
+        "const now = performance.now.bind(performance);"
+        "if (sessionStorage.loads === '1') performance.now = () => now() + 3 * 3600e3;"
+    )
+    page.goto(f"{sample.url}/?wall=1&hour=3")
+    page.wait_for_function(f"Number({SHADOW}?.querySelector('.stage').dataset.beats) > 2")
+    assert page.evaluate("sessionStorage.loads") == "1"
+    page.evaluate("sessionStorage.clear()")
+    page.goto(f"{sample.url}/?wall=1&hour=4")
+    page.wait_for_function("sessionStorage.loads === '2'")
+    page.wait_for_function(f"Number({SHADOW}?.querySelector('.stage').dataset.beats) > 2")
+    assert page.evaluate("sessionStorage.loads") == "2"
+
+
 def test_data_older_than_its_source_allows_is_said_on_the_panels_that_rest_on_it(
     sample: Served, page: Page
 ) -> None:

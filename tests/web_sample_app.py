@@ -158,7 +158,7 @@ def script() -> None:
         def beat() -> None:
             number = st.session_state["beat"] = st.session_state.get("beat", 0) + 1
             sheets = (wall_sheet(lang, number), second_sheet(lang))
-            now = NOON + timedelta(seconds=number)
+            now = NOON.replace(hour=int(st.query_params.get("hour", NOON.hour))) + timedelta(seconds=number)
             wall(
                 wall_data(
                     frame(lang, int(st.query_params.get("every", "3600"))),

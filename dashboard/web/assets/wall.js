@@ -133,7 +133,9 @@ class Wall {
     this.scenes = [];
     this.at = 0;
     this.pulse = { loader: true, since: "" };
-    this.heard = this.pulsed = this.back = performance.now();
+    this.heard = this.pulsed = this.back = this.moved = performance.now();
+    // Not all walls at once.
+    this.minute = Math.floor(Math.random() * 30);
     this.notice = el("p", "notice");
     this.title = el("a");
     this.subtitle = el("p", "subtitle");
@@ -172,6 +174,7 @@ class Wall {
     addEventListener("online", feel);
     addEventListener("offline", feel);
     this.frame.addEventListener("pointerdown", touch);
+    this.frame.addEventListener("pointermove", () => { this.moved = performance.now(); });
     const timers = [
       setInterval(() => location.pathname === this.path ? this.tick() : this.leave(), 500),
       setInterval(() => this.scene?.panels.forEach((one) => one.turn()), PAGE_EVERY),
@@ -271,9 +274,10 @@ class Wall {
   hold() { this.heldUntil = performance.now() + PAUSE; this.tick(); }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || !this.data || this.scenes.length < 2) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     // Streamlit has keys of its own, which mean nothing here.
     event.stopPropagation();
+    if (!this.data || this.scenes.length < 2) return;
     if (event.key === "Escape") { this.heldUntil = 0; this.until = performance.now() + this.data.every * 1000; return this.tick(); }
     const step = { ArrowRight: 1, ArrowDown: 1, PageDown: 1, ArrowLeft: -1, ArrowUp: -1, PageUp: -1 }[event.key];
     if (step) this.go(this.at + step);
@@ -339,7 +343,8 @@ class Wall {
     text(this.asof, [this.scene?.data?.place, this.scene?.data?.period, `${this.words.cutoff} ${(shown.cutoff || "").slice(5)}`, shown.version].filter(Boolean).join(" · "));
     this.turn(real);
     // A long-running page is made new once a night, when nobody looks and all is well.
-    if (!state && now.getUTCHours() === RELOAD_HOUR && real > 2 * 3600_000) this.reload();
+    if (!state && now.getUTCHours() === RELOAD_HOUR && now.getUTCMinutes() >= this.minute && real > 2 * 3600_000) this.reload();
+    this.frame.classList.toggle("idle", real - this.moved > 4_000);
   }
 
   turn(real) {
