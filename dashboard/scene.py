@@ -50,8 +50,8 @@ class Scene:
 
     @property
     def page(self) -> Page:
-        """The scene as a page of its own: what it is built and kept under."""
-        return Page(f"wall/{self.name}", self.label, "monitor", self.build, wall=True)
+        """The scene as a page of its own. Live, for the stage keeps its newest sheet and nobody asks for an older."""
+        return Page(f"wall/{self.name}", self.label, "monitor", self.build, wall=True, live=True)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from dashboard.view import Page as ViewPage
 from dashboard.view import View, build, view_of
 from dashboard.web.routes import GEOMETRIES
 from dashboard.web.routes import SCENES as KEPT
-from dashboard.web.wall import Clock, Frame, Origin, compose, wall_data
+from dashboard.web.wall import Clock, Frame, Origin, _composed, compose, wall_data
 from dashboard.web.words import WORDS
 from nerve.server import command, environment
 from pipelines.run import BEAT_SECONDS
@@ -223,6 +223,15 @@ def test_a_beat_is_small_and_the_figures_stand_under_their_contents_key() -> Non
     assert len(figures["panels"][0]["levels"]) == len(shapes)
     geometry = GEOMETRIES.get(figures["panels"][0]["key"])
     assert geometry is not None and len(json.loads(geometry)["cells"]) == len(shapes)
+
+
+def test_figures_no_longer_shown_leave_no_sheet_behind() -> None:
+    held = set(_composed)
+    sheet = sample_sheet("en")
+    wall_data(frame("en"), [(scene_of("x"), sheet)], lambda name: (), Clock(NOON, False), 1.0)
+    assert len(set(_composed) - held) == 1
+    del sheet
+    assert set(_composed) - held == set()
 
 
 def test_a_list_of_records_never_reaches_a_wall() -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from threading import Lock
 from typing import Any
+from weakref import ref
 
 import streamlit as st
 
@@ -157,26 +156,22 @@ def _code() -> str:
     ).hexdigest()[:12]
 
 
-_composed: OrderedDict[tuple[int, str], tuple[Sheet, str, bytes]] = OrderedDict()
-_lock = Lock()
+_composed: dict[tuple[int, str], tuple[ref[Sheet], str, bytes]] = {}
+"""By a sheet's id and its scene; an entry goes with its sheet."""
 
 
 def _kept(scene: Scene, sheet: Sheet, rests: Rests) -> str:
-    """The key of a scene's figures, ready to be fetched; the sheet is held so that its id stays its own."""
+    """The key of a scene's figures, ready to be fetched."""
     place = (id(sheet), scene.name)
-    with _lock:
-        found = _composed.get(place)
-        if found is not None:
-            _composed.move_to_end(place)
-    if found is None:
+    found = _composed.get(place)
+    if found is None or found[0]() is not sheet:
         body = json.dumps(
             compose(scene, sheet, rests), ensure_ascii=False, separators=(",", ":"), allow_nan=False
         ).encode()
-        found = (sheet, hashlib.sha256(body).hexdigest()[:32], body)
-        with _lock:
-            _composed[place] = found
-            while len(_composed) > 256:
-                _composed.popitem(last=False)
+        found = (
+            ref(sheet, lambda _: _composed.pop(place, None)), hashlib.sha256(body).hexdigest()[:32], body,
+        )  # fmt: skip
+        _composed[place] = found
     SCENES.keep(found[1], found[2])
     return found[1]
 

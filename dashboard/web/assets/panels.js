@@ -63,6 +63,25 @@ export function path(points, step, offset = 0, flip = (y) => y) {
   return out;
 }
 
+/** Where each mark's number stands, by number: above its ring or, where another number, ring or name is, beside or below it. */
+function besides(marks, labels) {
+  const clear = (a, b) => a[2] <= b[0] || b[2] <= a[0] || a[3] <= b[1] || b[3] <= a[1];
+  const wide = (said) => [...said].reduce((sum, one) => sum + (one > "\u2e7f" ? 20 : 11.2), 0);
+  const taken = labels.map(([said, x, y]) => [x - wide(said) / 2, y - 12, x + wide(said) / 2, y + 12]);
+  const rings = marks.map(([number, x, y, r]) => [number, [x - r, y - r, x + r, y + r]]);
+  const places = new Map();
+  for (const [number, x, y, r] of marks) {
+    const half = number.length * 5.5;
+    const tried = [[x, y - r - 4], [x + r + half + 3, y + 7], [x - r - half - 3, y + 7], [x, y + r + 19]];
+    const box = ([across, down]) => [across - half, down - 17, across + half, down + 2];
+    const free = (place) => taken.every((one) => clear(one, box(place))) && rings.every(([other, ring]) => other === number || clear(ring, box(place)));
+    const place = tried.find(free) || tried.find((one) => taken.every((other) => clear(other, box(one)))) || tried[0];
+    taken.push(box(place));
+    places.set(number, place);
+  }
+  return places;
+}
+
 /** A titled box. `stale` says, in place of what stands beside the title, that its data is older than allowed. */
 class Panel {
   constructor(kind, area, wall) {
@@ -233,13 +252,15 @@ class Ground extends Panel {
     fill(this.labels, map.labels, () => svg("text", { class: "label" }), (node, [label, x, y]) => {
       text(node, label); attr(node, "x", x); attr(node, "y", y + 6);
     });
+    const places = besides(map.marks, map.labels);
     fill(this.marks, map.marks, () => {
       const mark = svg("g", { class: "mark" });
       mark.append(svg("circle", { class: "halo" }), svg("circle", { class: "ring" }), svg("text"));
       return mark;
     }, (node, [number, x, y, r]) => {
       for (const circle of [node.children[0], node.children[1]]) { attr(circle, "cx", x); attr(circle, "cy", y); attr(circle, "r", r); }
-      text(node.children[2], number); attr(node.children[2], "x", x); attr(node.children[2], "y", y - r - 4);
+      const [across, down] = places.get(number);
+      text(node.children[2], number); attr(node.children[2], "x", across); attr(node.children[2], "y", down);
     });
     if (this.geometry === map.key) return this.paint();
     this.fetchShapes(map.key);

@@ -243,7 +243,6 @@ class Wall {
     }
     had.forEach((scene) => scene.box.remove());
     const kept = this.scenes.findIndex((scene) => scene.name === now);
-    show(this.tabs, scenes.length > 1);
     attr(this.tabs, "aria-label", this.words.scenes);
     fill(this.tabs, scenes, () => el("button", "tab", el("span"), el("i")), (node, scene) => text(node.firstElementChild, scene.label));
     this.stage.style.setProperty("--every", `${this.data.every}s`);
