@@ -4,9 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.shell import show_fault
+from dashboard.shell import pulse, show_fault
 from dashboard.web.routes import routes
 
 app = st.App(
-    Path(__file__).parent / "dashboard" / "web" / "script.py", routes=routes(), on_script_error=show_fault
+    Path(__file__).parent / "dashboard" / "web" / "script.py",
+    routes=routes(pulse),
+    on_script_error=show_fault,
 )

@@ -11,26 +11,33 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboard.blocks import Address, Sheet
+from dashboard.blocks import Address, Sheet, Tiles
 from dashboard.comparison import BETWEEN, COMPARES, OWN, own_period
 from dashboard.export import FORMS, export, file_name
 from dashboard.grids import grids
 from dashboard.pages import PAGES
+from dashboard.pages.wall import PAGE as WALL
+from dashboard.pages.wall import SCENES
+from dashboard.scene import turn
+from dashboard.stage import staged
 from dashboard.view import CHOICES, Page, View, address, asked_of, build, periods, view_of
 from dashboard.web.draw import Pen, page
 from dashboard.web.markup import Markup, join
 from dashboard.web.minutes import minutes
 from dashboard.web.pane import href, pane, style
 from dashboard.web.screen import Link, bar, calm, heading, mistaken
-from dashboard.web.wall import Clock, WallData, trouble, wall, wall_data, wall_style
+from dashboard.web.wall import Clock, Frame, Origin, WallData, trouble, wall, wall_data, wall_style
 from dashboard.web.words import WORDS
+from warehouse.catalogue import catalogue
+from warehouse.heartbeat import LATE_SECONDS, last_beat
 from warehouse.layout import read_pointer
 from warehouse.mistake import Mistake
 from warehouse.scope import tree_of
@@ -51,7 +58,7 @@ def run() -> None:
     lang = _lang()
     st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
     try:
-        site = load_site(Path(os.environ.get("NERVE_SITE", "demo-site")))
+        site = _site()
     except Mistake as mistake:
         _alone(mistaken(mistake), lang)
         return
@@ -82,6 +89,23 @@ def show_fault(fault: Exception) -> bool:
     return True
 
 
+def pulse() -> dict[str, object]:
+    """How the system is, for walls to ask beside Streamlit's own connection: does the loader live, and if not, since
+    when (by the site's clock, "" where it never ran)? Where the clock is stopped nobody loads, and none is missed."""
+    try:
+        site = _site()
+    except Mistake:
+        return {"loader": True}
+    at = last_beat(site)
+    silent = at is None or (datetime.now(UTC) - at).total_seconds() > LATE_SECONDS
+    since = at.astimezone(ZoneInfo(site.timezone)).strftime("%m-%d %H:%M") if at else ""
+    return {"loader": site.as_of is not None or not silent, "since": since}
+
+
+def _site() -> Site:
+    return load_site(Path(os.environ.get("NERVE_SITE", "demo-site")))
+
+
 def _lang() -> Lang:
     asked = st.query_params.get("lang")
     return asked if asked in LANGS else "zh"
@@ -107,7 +131,7 @@ def _go(here: str) -> Callable[[str, dict[str, str]], None]:
 def _shower(one: Page, site: Site) -> Callable[[], None]:
     def show() -> None:
         if one.wall:
-            _wall(one, site)
+            _wall(site)
         else:
             _explore(one, site)
 
@@ -318,33 +342,72 @@ def _file(sheet: Sheet, view: View, name: str) -> bytes:
 # ---- the wall
 
 
-def _wall(one: Page, site: Site) -> None:
+def _wall(site: Site) -> None:
     st.html(wall_style())
 
     @st.fragment(run_every=BEAT_SECONDS)
     def beat() -> None:
-        wall(_beat(one, site))
+        wall(_beat(site))
 
     beat()
 
 
-def _beat(one: Page, site: Site) -> WallData | None:
+SHOWN = ("cases", "petitions", "surveys", "work_items", "meetings", "visits", "responses", "patrols")
+"""Record sets at the wall's foot while all are fresh; any that is late comes before them."""
+
+
+def _beat(site: Site) -> WallData | None:
     """The wall's next beat; None while nothing is published. A failure never takes the wall down: it keeps
-    what it shows and says so itself when no new figures come."""
+    what it shows and says that nothing newer comes."""
     if read_pointer(site) is None:
         return None
+    lang = _lang()
     try:
-        view = _view(one, site)
-        return wall_data(
-            build(one, view),
+        view = _view(WALL, site)
+        asked = turn(SCENES, st.query_params.to_dict())
+        sheets = list(zip(asked.scenes, staged(asked.scenes, view), strict=True))
+        # A scene that has no source at this site is left out, unless it is all there is.
+        full = [
+            (scene, sheet) for scene, sheet in sheets if sheet is None or isinstance(sheet.blocks[0], Tiles)
+        ]
+        frame = Frame(
             f"{site.name[view.lang]}{'' if view.lang == 'zh' else ' · '}{WORDS['center'][view.lang]}",
-            view.lang,
-            Clock(site.now(), site.as_of is not None),
-            time.time(),
             href(FIRST, address(view)),
+            view.lang,
+            asked.every,
+            _origins(view),
+            next((sheet.notices for _, sheet in sheets if sheet), ()),
+        )
+        return wall_data(
+            frame, full or sheets, _rests, Clock(site.now(), site.as_of is not None), time.time()
         )
     except Mistake as mistake:
-        return trouble(str(mistake))
+        return trouble(str(mistake), lang)
     except Exception as fault:
         LOG.exception("the wall's beat failed")
-        return trouble(type(fault).__name__)
+        return trouble(type(fault).__name__, lang)
+
+
+def _origins(view: View) -> tuple[Origin, ...]:
+    """The site's record sets, those that the wall's figures rest on most first."""
+    sources = [source for source in view.version.sources if source.dataset != "places" and source.last_load]
+    order = {name: position for position, name in enumerate(SHOWN)}
+    sources.sort(key=lambda source: order.get(source.dataset, len(order)))
+    return tuple(
+        Origin(
+            source.dataset,
+            source.label[view.lang],
+            source.last_load,
+            source.fresh_hours,
+            source.dataset in order,
+        )
+        for source in sources
+    )
+
+
+def _rests(measure: str) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name in catalogue().reads(catalogue().get(measure).table)
+        if name not in ("places", "key_sites")
+    )

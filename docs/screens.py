@@ -41,6 +41,10 @@ PAGES = (
 )
 
 
+SCENES = ("hotspots", "petitions")
+"""Scenes of the wall to look at besides its overview."""
+
+
 def main() -> None:
     """Make the demo, look at every page in both languages at two sizes, print the Overview, end the demo."""
     OUT.mkdir(exist_ok=True)
@@ -56,6 +60,8 @@ def main() -> None:
                 page = browser.new_page(viewport={"width": 1920, "height": 1080})
                 for lang in ("zh", "en"):
                     _shoot(page, f"wall?lang={lang}", f"wall_{lang}", "text.w-label, .w-feed, svg", 5)
+                    for name in SCENES:
+                        _shoot(page, f"wall?lang={lang}&scenes={name}", f"wall_{name}_{lang}", ".tile", 5)
                     for name in PAGES:
                         _shoot(page, f"{name}?lang={lang}", f"{name}_{lang}", ".n-card", 2)
                 page.set_viewport_size({"width": 1366, "height": 768})

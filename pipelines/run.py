@@ -31,6 +31,7 @@ from pipelines.contract import EVERY, OURS, Contract, contracts
 from pipelines.load import Loaded, Look, Phase, Progress, folders, load_once, waiting
 from pipelines.upkeep import KEPT_FOR, expire, versions_wanted
 from warehouse import layout
+from warehouse.heartbeat import heartbeat_file
 from warehouse.masking import mask
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site, load_site
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 SWEEP_SECONDS = 0.3
 """A file is taken when two sweeps in a row see the same size, time and inode."""
-BEAT_SECONDS = 5
+BEAT_SECONDS = 2
 FOLD_MINUTES = 10
 COLLECT_MINUTES = 5
 """A version is some 5 MB and a busy inbox makes one every two seconds: two gigabytes lie there at the most."""
@@ -802,7 +803,7 @@ def write_heartbeat(loader: Loader) -> None:
             for name, pull in list(loader.pulls.items())
         },
     }
-    path = loader.site.log / "heartbeat.json"
+    path = heartbeat_file(loader.site)
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(beat, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace")
     fresh.replace(path)
@@ -814,7 +815,7 @@ def loader_lines(site: Site) -> list[str]:
     if pid is None:
         return ["loader: not running (start it: nerve run)"]
     try:
-        beat: dict[str, Any] = json.loads((site.log / "heartbeat.json").read_text(encoding="utf-8"))
+        beat: dict[str, Any] = json.loads(heartbeat_file(site).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         beat = {}
     if beat.get("pid") != pid:
@@ -823,7 +824,7 @@ def loader_lines(site: Site) -> list[str]:
     lines = [
         f"loader: process {pid}, {beat['doing']} since {beat['doing_since']}; {beat['waiting']} files wait"
     ]
-    if silent > timedelta(seconds=10 * BEAT_SECONDS):
+    if silent > timedelta(seconds=30 * BEAT_SECONDS):
         lines.append(
             f"loader: no heartbeat for {round(silent.total_seconds())} s: see {site.log / 'loader.log'}"
         )

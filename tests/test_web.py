@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import socket
 import subprocess
@@ -36,10 +35,9 @@ from dashboard.blocks import (
 )
 from dashboard.web.draw import DRAWERS, Pen, draw, page, spans
 from dashboard.web.markup import Markup, join, tag
-from dashboard.web.routes import ASSETS, _geometries
+from dashboard.web.routes import ASSETS
 from dashboard.web.schematic import layout, text_width
 from dashboard.web.screen import Link, bar, calm, heading, mistaken
-from dashboard.web.wall import Clock, wall_data
 from dashboard.web.words import WORDS
 from tests.sheets import sample_sheet
 from warehouse.mistake import Mistake
@@ -181,24 +179,6 @@ def test_what_one_may_choose_of_a_map_are_links_and_the_chosen_one_is_marked() -
 # ---- the wall's data
 
 
-def test_the_walls_data_is_plain_json_without_geometry_or_hidden_tables() -> None:
-    sheet = sample_sheet("zh")
-    data = wall_data(sheet, "东安县治理指挥中心", "zh", Clock(NOON, False), 1.0)
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False)
-    assert len(text.encode()) < 20_000
-    assert "RECORD-" not in text
-    assert data["notice"] == sheet.notices[0]
-    shapes = next(block for block in sheet.blocks if isinstance(block, Map)).shapes
-    assert len(data["map"]["levels"]) == len(shapes) and data["map"]["levels"][0] == "e"
-    geometry = json.loads(_geometries[data["map"]["key"]])
-    assert len(geometry["cells"]) == len(shapes)
-
-
-def test_a_wall_with_no_block_at_all_is_still_a_wall() -> None:
-    data = wall_data(dataclasses.replace(sample_sheet("en"), blocks=()), "x", "en", Clock(NOON, True), 1.0)
-    assert data["tiles"] == [] and data["map"] is None and data["alerts"] is None and data["stopped"]
-
-
 def test_fonts_are_all_there_and_nothing_is_asked_of_the_net() -> None:
     css = (ASSETS / "fonts.css").read_text(encoding="utf-8")
     named = {part.split('"')[0] for part in css.split('url("')[1:]}
@@ -306,41 +286,6 @@ def test_a_hint_follows_the_pointer(browser: Browser, sample: str) -> None:
     seen.wait_for_selector("#n-tip.n-on")
     assert "2,796 / 2,900" in seen.inner_text("#n-tip")
     seen.close()
-
-
-def test_the_wall_keeps_its_nodes_over_three_beats(browser: Browser, sample: str) -> None:
-    seen = opened(browser, f"{sample}/?wall=1&lang=zh", ".cell", 1920, 1080)
-    beats = "Number(window.root.querySelector('.stage').dataset.beats)"
-    seen.evaluate(
-        "window.root = [...document.querySelectorAll('*')].find((e) => e.shadowRoot).shadowRoot;"
-        "window.nodes = [...window.root.querySelectorAll('*')];"
-        f"window.begun = {beats}"
-    )
-    seen.wait_for_function(f"{beats} >= window.begun + 3")
-    lost = seen.evaluate(
-        "window.nodes.filter((n) => !n.isConnected).map((n) => n.closest('li') ? 'row' : n.className)"
-    )
-    # A row of the feed that is no longer among the latest goes; nothing else does.
-    assert set(lost) <= {"row"} and len(lost) <= 15
-    assert seen.evaluate("window.nodes.length") > 600
-    stage = seen.evaluate(
-        "(() => { const b = window.root.querySelector('.stage').getBoundingClientRect();"
-        " return [b.width, b.height, document.documentElement.scrollWidth] })()"
-    )
-    assert stage == [1920, 1080, 1920]
-    seen.close()
-
-
-def test_the_wall_fits_any_screen_in_its_own_proportions(browser: Browser, sample: str) -> None:
-    for wide, tall, shown in ((3840, 2160, 3840), (1366, 768, 1365), (1366, 900, 1366)):
-        seen = opened(browser, f"{sample}/?wall=1&lang=en", ".tile", wide, tall)
-        box = seen.locator(".stage").bounding_box()
-        assert (
-            box is not None
-            and abs(box["width"] - shown) < 1
-            and abs(box["width"] / box["height"] - 16 / 9) < 0.01
-        )
-        seen.close()
 
 
 def test_without_a_site_the_product_says_so_in_both_languages(browser: Browser, tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
-"""The sample sheet through the screens' own renderers, for tests and for looking at: NERVE_SAMPLE=wall|explore."""
+"""The sample sheet through the screens' own renderers, for tests and for looking at: `?wall=1` shows it as a wall."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 import time
 from datetime import datetime, timedelta
@@ -17,32 +16,31 @@ sys.path.insert(0, str(ROOT))
 
 from dashboard.blocks import (  # noqa: E402
     Axis,
-    Column,
     Feed,
     FeedItem,
     Map,
     Ranking,
-    Row,
     Series,
     Sheet,
     Table,
     Tiles,
     Trend,
 )
+from dashboard.scene import Place, Plan, Scene  # noqa: E402
 from dashboard.web.draw import Pen, page  # noqa: E402
 from dashboard.web.markup import join  # noqa: E402
 from dashboard.web.pane import href, pane, style  # noqa: E402
 from dashboard.web.routes import routes  # noqa: E402
 from dashboard.web.screen import Link, bar, heading  # noqa: E402
-from dashboard.web.wall import Clock, wall, wall_data, wall_style  # noqa: E402
+from dashboard.web.wall import Clock, Frame, Origin, wall, wall_data, wall_style  # noqa: E402
 from tests.sheets import sample_sheet  # noqa: E402
-from warehouse.text import Lang  # noqa: E402
+from warehouse.text import Lang, Text  # noqa: E402
 
 NOON = datetime(2026, 11, 21, 15, 4, 0)
 
 
 def wall_sheet(lang: Lang, beat: int) -> Sheet:
-    """The seven blocks of a wall made of the sample's; figures move with `beat`."""
+    """The blocks of a wall's overview made of the sample's; figures move with `beat`."""
     zh = lang == "zh"
     sheet = sample_sheet(lang)
     of = {type(block): block for block in reversed(sheet.blocks)}
@@ -70,21 +68,6 @@ def wall_sheet(lang: Lang, beat: int) -> Sheet:
         ),
         note="3 条" if zh else "3 open",
     )  # fmt: skip
-    sources = Table(
-        "数据时效" if zh else "Data freshness",
-        (Column("来源"), Column("最近入库"), Column("时限")),
-        tuple(
-            Row((name, (NOON - age).isoformat(timespec="seconds") if age else "", hours))
-            for name, age, hours in (
-                ("网格事件" if zh else "Grid cases", timedelta(seconds=8), "1"),
-                ("12345 热线" if zh else "Hotline", timedelta(minutes=4), "1"),
-                ("信访" if zh else "Petitions", timedelta(hours=30), "24"),
-                ("入户走访" if zh else "Visits", timedelta(hours=3), "24"),
-                ("巡逻" if zh else "Patrols", timedelta(minutes=40), "24"),
-                ("应急处置" if zh else "Responses", None, "24"),
-            )
-        ),
-    )
     return dataclasses.replace(
         sheet,
         blocks=(
@@ -103,8 +86,63 @@ def wall_sheet(lang: Lang, beat: int) -> Sheet:
             cast(Map, of[Map]),
             alerts,
             dataclasses.replace(feed, items=(moved, *feed.items)),
-            sources,
         ),
+    )
+
+
+SCENES = (
+    Scene(
+        "first",
+        Text(zh="总览", en="Overview"),
+        lambda view: (),
+        tuple(Place(area, ("cases",)) for area in ("league", "hours", "map", "alerts", "latest")),
+        Plan(("league map alerts", "hours map latest"), (24, 50, 26), (57, 43)),
+        Plan(("league hours map alerts latest",), (17, 17, 32, 16, 18), (1,)),
+    ),
+    Scene(
+        "second",
+        Text(zh="信访", en="Petitions"),
+        lambda view: (),
+        (Place("league", ("petitions",)), Place("trend", ("petitions",)), Place("named")),
+        Plan(("league trend", "league named"), (40, 60), (50, 50)),
+        Plan(("league trend named",), (33, 33, 34), (1,)),
+    ),
+)
+
+
+def second_sheet(lang: Lang) -> Sheet:
+    """Tiles, a ranking, a trend and the table of the sample."""
+    sheet = sample_sheet(lang)
+    of = {type(block): block for block in reversed(sheet.blocks)}
+    table = cast(Table, of[Table])
+    return dataclasses.replace(
+        sheet,
+        blocks=(
+            dataclasses.replace(cast(Tiles, of[Tiles]), tiles=cast(Tiles, of[Tiles]).tiles[:6]),
+            of[Ranking],
+            of[Trend],
+            dataclasses.replace(table, rows=table.rows[:12]),
+        ),
+    )
+
+
+def frame(lang: Lang, every: int) -> Frame:
+    zh = lang == "zh"
+    return Frame(
+        "东安县治理指挥中心" if zh else "Dong'an County · Governance Command Center",
+        "",
+        lang,
+        every,
+        tuple(
+            Origin(dataset, name, NOON - age if age else None, hours, True)
+            for dataset, name, age, hours in (
+                ("cases", "网格事件" if zh else "Grid cases", timedelta(seconds=8), 1.0),
+                ("petitions", "信访事项" if zh else "Petitions", timedelta(hours=30), 24.0),
+                ("visits", "入户走访" if zh else "Visits", timedelta(hours=3), 24.0),
+                ("responses", "应急处置" if zh else "Responses", None, 24.0),
+            )
+        ),
+        sample_sheet(lang).notices,
     )
 
 
@@ -113,15 +151,23 @@ def script() -> None:
     lang: Lang = "en" if asked == "en" else "zh"
     zh = lang == "zh"
     st.set_page_config(page_title="sample", layout="wide")
-    if os.environ.get("NERVE_SAMPLE") == "wall" or "wall" in st.query_params:
+    if "wall" in st.query_params:
         st.html(wall_style())
 
-        @st.fragment(run_every=1)
+        @st.fragment(run_every=float(st.query_params.get("beat", "1")))
         def beat() -> None:
             number = st.session_state["beat"] = st.session_state.get("beat", 0) + 1
-            title = "东安县治理指挥中心" if zh else "Dong'an County · Governance Command Center"
-            now = NOON + timedelta(seconds=number)
-            wall(wall_data(wall_sheet(lang, number), title, lang, Clock(now, False), time.time()))
+            sheets = (wall_sheet(lang, number), second_sheet(lang))
+            now = NOON.replace(hour=int(st.query_params.get("hour", NOON.hour))) + timedelta(seconds=number)
+            wall(
+                wall_data(
+                    frame(lang, int(st.query_params.get("every", "3600"))),
+                    list(zip(SCENES, sheets, strict=True)),
+                    lambda measure: ("petitions",) if measure == "one_time_resolution_rate" else ("cases",),
+                    Clock(now, False),
+                    time.time(),
+                )
+            )
 
         beat()
         return

@@ -1,15 +1,16 @@
-"""What the browser fetches besides pages: fonts, the geometry of maps (once, by its content), and tables as CSV."""
+"""What the browser fetches besides pages: fonts, what a wall shows by its content's key, the wall's pulse, and tables as CSV."""
 
 from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -23,39 +24,56 @@ from warehouse.version import current, version
 from warehouse.viewer import Viewer
 
 ASSETS = Path(__file__).parent / "assets"
-KEPT = 64
-"""Geometries held in memory: one per scope and language looked at lately."""
 
-_geometries: OrderedDict[str, bytes] = OrderedDict()
-_lock = Lock()
+Pulse = Callable[[], dict[str, object]]
+"""Asked by every wall each few seconds, beside Streamlit's own connection: how the system is."""
 
 
-def keep_geometry(key: str, body: bytes) -> None:
-    """Hold a geometry (JSON) so that walls can fetch it under its content key."""
-    with _lock:
-        _geometries[key] = body
-        _geometries.move_to_end(key)
-        while len(_geometries) > KEPT:
-            _geometries.popitem(last=False)
+class Shelf:
+    """JSON held in memory for walls to fetch under its content's key; the longest unused goes first."""
+
+    def __init__(self, kept: int, caching: str) -> None:
+        self._kept, self._caching = kept, caching
+        self._bodies: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = Lock()
+
+    def keep(self, key: str, body: bytes) -> None:
+        with self._lock:
+            self._bodies[key] = body
+            self._bodies.move_to_end(key)
+            while len(self._bodies) > self._kept:
+                self._bodies.popitem(last=False)
+
+    def get(self, key: str) -> bytes | None:
+        with self._lock:
+            return self._bodies.get(key)
+
+    async def answer(self, request: Request) -> Response:
+        body = self.get(str(request.path_params["key"]))
+        if body is None:
+            return Response("no longer held", status_code=404)
+        return Response(body, media_type="application/json", headers={"Cache-Control": self._caching})
 
 
-def routes() -> list[BaseRoute]:
+GEOMETRIES = Shelf(64, "public, max-age=31536000, immutable")
+"""One per scope and language looked at lately."""
+SCENES = Shelf(512, "no-store")
+"""One per scene, scope and language, new with each change of its figures: not for a browser's disk."""
+
+
+def routes(pulse: Pulse = dict) -> list[BaseRoute]:
     """The routes to serve beside Streamlit's own."""
+
+    def answer(request: Request) -> Response:
+        return JSONResponse(pulse(), headers={"Cache-Control": "no-store"})
+
     return [
-        Route("/geometry/{key}.json", _geometry),
+        Route("/geometry/{key}.json", GEOMETRIES.answer),
+        Route("/scene/{key}.json", SCENES.answer),
+        Route("/pulse.json", answer),
         Route("/csv/{page}/{table:int}", _csv),
         Mount("/assets", _Assets(directory=ASSETS)),
     ]
-
-
-async def _geometry(request: Request) -> Response:
-    with _lock:
-        body = _geometries.get(str(request.path_params["key"]))
-    if body is None:
-        return Response("no such geometry", status_code=404)
-    return Response(
-        body, media_type="application/json", headers={"Cache-Control": "public, max-age=31536000, immutable"}
-    )
 
 
 def _csv(request: Request) -> Response:

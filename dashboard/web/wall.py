@@ -1,40 +1,45 @@
-"""The wall: a sheet as one JSON that the wall's own element patches into its DOM, beat by beat.
+"""The wall: scenes as JSON that the wall's own element patches into its DOM, beat by beat.
 
-The element is mounted once; each beat sends some kilobytes. The map's geometry goes once, by URL.
+The element is mounted once. A beat is some kilobytes: the clock, the sources, and under which key each scene's
+figures are to be fetched; they travel once per change, a map's geometry once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
+from weakref import ref
 
 import streamlit as st
 
-from dashboard.blocks import Axis, Block, Feed, Map, Ranking, Sheet, Table, Tiles, Trend
+from dashboard.blocks import Axis, Block, Feed, Map, Note, Ranking, Sheet, Table, Tile, Tiles, Trend
+from dashboard.scene import Plan, Scene
 from dashboard.web.draw import GAPS
 from dashboard.web.pane import base
-from dashboard.web.routes import keep_geometry
+from dashboard.web.routes import GEOMETRIES, SCENES
 from dashboard.web.schematic import layout
 from dashboard.web.words import WORDS
 from warehouse.text import Lang
 
 ASSETS = Path(__file__).parent / "assets"
-MAP_WIDTH, MAP_HEIGHT, MAP_FONT = 900.0, 560.0, 15.0
-"""The map's box in the wall's own pixels (1920 × 1080)."""
-LATEST, ALERTS = 10, 4
-"""Rows sent at most; the panel shows those that fit."""
+MAP_WIDTH, MAP_HEIGHT, MAP_FONT = 900.0, 560.0, 20.0
+"""The map's box in the wall's own pixels (1080 of them make the height)."""
+NAMED = 5
+"""So many marked places are named below the map; more of them have a table beside it."""
+LATEST = 10
+"""Rows of a feed sent at most; the panel shows those that fit."""
 
 WallData = dict[str, Any]
 """What the element receives: plain JSON, every text final and unescaped (it is set as text, never as markup)."""
 
-Found = TypeVar("Found", bound=Block)
+Rests = Callable[[str], Sequence[str]]
+"""The record sets that a measure's figures rest on."""
 
 
 @dataclass(frozen=True)
@@ -45,27 +50,72 @@ class Clock:
     stopped: bool
 
 
-def wall_data(sheet: Sheet, title: str, lang: Lang, clock: Clock, beat: float, home: str = "") -> WallData:
-    """A sheet of the wall's blocks as the element's JSON. `beat` differs at every call: it is the heartbeat.
-    `home`: where the title leads.
+@dataclass(frozen=True)
+class Origin:
+    """A record set as the wall watches it: last load by the site's clock, hours it may be old; `shown` at the foot."""
 
-    Blocks are found by kind and order: Tiles, Ranking, Trend, Map, Feed (alerts), Feed (latest), Table
-    (source, last load in ISO, allowed hours). A missing one leaves its panel empty.
-    """
+    dataset: str
+    label: str
+    last_load: datetime | None
+    fresh_hours: float
+    shown: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands round the scenes: title and where it leads, language, seconds per scene, sources, notices."""
+
+    title: str
+    home: str
+    lang: Lang
+    every: int
+    origins: tuple[Origin, ...]
+    notices: tuple[str, ...] = ()
+
+
+def wall_data(
+    frame: Frame, scenes: Sequence[tuple[Scene, Sheet | None]], rests: Rests, clock: Clock, beat: float
+) -> WallData:
+    """The element's JSON. `beat` differs at every call: it is the heartbeat. A scene without a sheet is still to
+    come; its panels are the sheet's blocks after the tiles, at the scene's places in order."""
+    lang = frame.lang
     return {
-        **_body(sheet, lang),
-        "title": title,
+        "title": frame.title,
+        "subtitle": WORDS["center"]["en" if lang == "zh" else "zh"],
+        "notice": " ".join(frame.notices),
         "lang": lang,
+        "every": frame.every,
+        "words": {name: text[lang] for name, text in WORDS.items()},
+        "sources": [
+            [
+                origin.dataset,
+                origin.label,
+                origin.last_load.isoformat(timespec="seconds") if origin.last_load else "",
+                origin.fresh_hours,
+                origin.shown,
+            ]
+            for origin in frame.origins
+        ],
+        "scenes": [
+            {
+                "name": scene.name,
+                "label": scene.label[lang],
+                "key": _kept(scene, sheet, rests) if sheet else "",
+                "cutoff": sheet.cutoff if sheet else "",
+                "version": sheet.version if sheet else "",
+            }
+            for scene, sheet in scenes
+        ],
         "now": clock.now.isoformat(timespec="milliseconds"),
         "stopped": clock.stopped,
         "beat": beat,
-        "home": home,
+        "home": frame.home,
     }
 
 
-def trouble(line: str) -> WallData:
-    """A beat without figures: the wall keeps the last ones, or shows this line if it never had any."""
-    return {"trouble": line}
+def trouble(line: str, lang: Lang) -> WallData:
+    """A beat without figures: the wall keeps the last ones and says so, or shows this line if it never had any."""
+    return {"trouble": line, "lang": lang, "words": {name: text[lang] for name, text in WORDS.items()}}
 
 
 def wall(data: WallData | None) -> None:
@@ -78,8 +128,11 @@ def wall_style() -> str:
     """Streamlit's own chrome, out of sight on the wall."""
     return (
         "<style>[data-testid=stHeader],[data-testid=stToolbar],[data-testid=stStatusWidget],"
-        "[data-testid=stSidebar],[data-testid=stDialog],[data-testid=stToastContainer]{display:none!important}"
-        "html,body,[data-testid=stAppViewContainer]{background:#040b18!important;overflow:hidden!important}"
+        "[data-testid=stConnectionStatus],[data-testid=stSidebar],[data-testid=stDialog],"
+        "[data-testid=stToastContainer],[data-testid=stSkeleton],[data-testid=stAppSkeleton]"
+        "{display:none!important}"
+        "html,body,[data-testid=stApp],[data-testid=stAppViewContainer]"
+        "{background:#040b18!important;overflow:hidden!important}"
         "[data-stale=true]{opacity:1!important}</style>"
     )
 
@@ -100,50 +153,49 @@ def _component() -> Any:
 def _code() -> str:
     """Names the state of the wall's code, so that browsers do not keep an old one."""
     return hashlib.sha256(
-        b"".join((ASSETS / name).read_bytes() for name in ("wall.js", "wall.css"))
+        b"".join((ASSETS / name).read_bytes() for name in ("wall.js", "panels.js", "wall.css"))
     ).hexdigest()[:12]
 
 
-_bodies: OrderedDict[tuple[int, Lang], tuple[Sheet, WallData]] = OrderedDict()
-_lock = Lock()
+_composed: dict[tuple[int, str], tuple[ref[Sheet], str, bytes]] = {}
+"""By a sheet's id and its scene; an entry goes with its sheet."""
 
 
-def _body(sheet: Sheet, lang: Lang) -> WallData:
-    """What does not change while the sheet is the same object; the sheet is held so that its id stays its own."""
-    key = (id(sheet), lang)
-    with _lock:
-        if key in _bodies:
-            _bodies.move_to_end(key)
-            return _bodies[key][1]
-    body = _compose(sheet, lang)
-    with _lock:
-        _bodies[key] = (sheet, body)
-        while len(_bodies) > 16:
-            _bodies.popitem(last=False)
-    return body
+def _kept(scene: Scene, sheet: Sheet, rests: Rests) -> str:
+    """The key of a scene's figures, ready to be fetched."""
+    place = (id(sheet), scene.name)
+    found = _composed.get(place)
+    if found is None or found[0]() is not sheet:
+        body = json.dumps(
+            compose(scene, sheet, rests), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        ).encode()
+        found = (
+            ref(sheet, lambda _: _composed.pop(place, None)), hashlib.sha256(body).hexdigest()[:32], body,
+        )  # fmt: skip
+        _composed[place] = found
+    SCENES.keep(found[1], found[2])
+    return found[1]
 
 
-def _compose(sheet: Sheet, lang: Lang) -> WallData:
-    feeds = [block for block in sheet.blocks if isinstance(block, Feed)]
+def compose(scene: Scene, sheet: Sheet, rests: Rests) -> WallData:
+    """A scene's figures as JSON: what is in it changes only when they do."""
+    tiles = sheet.blocks[0] if sheet.blocks and isinstance(sheet.blocks[0], Tiles) else None
+    blocks = sheet.blocks[1:] if tiles else ()
     return {
-        "subtitle": WORDS["center"]["en" if lang == "zh" else "zh"],
         "place": sheet.place,
-        "notice": " ".join(sheet.notices),
-        "cutoff": sheet.cutoff,
-        "version": sheet.version,
-        "words": {name: text[lang] for name, text in WORDS.items()},
-        "tiles": _tiles(_first(sheet, Tiles)),
-        "ranking": _ranking(_first(sheet, Ranking)),
-        "trend": _trend(_first(sheet, Trend)),
-        "map": _map(_first(sheet, Map)),
-        "alerts": _feed(feeds[0] if len(feeds) > 1 else None, ALERTS),
-        "latest": _feed(feeds[-1] if feeds else None, LATEST),
-        "sources": _sources(_first(sheet, Table)),
+        "period": tiles.title if tiles else "",
+        "plans": [_plan(scene.plan), _plan(scene.wide)],
+        "tiles": [_tile(tile, rests) for tile in (tiles.tiles if tiles else ())],
+        "panels": [
+            {"area": place.area, "rests": list(place.rests), **_panel(block)}
+            for place, block in zip(scene.places, blocks, strict=False)
+        ],
+        "instead": [_panel(block) for block in sheet.blocks] if tiles is None else [],
     }
 
 
-def _first(sheet: Sheet, kind: type[Found]) -> Found | None:
-    return next((block for block in sheet.blocks if isinstance(block, kind)), None)
+def _plan(plan: Plan) -> WallData:
+    return {"rows": list(plan.rows), "columns": list(plan.columns), "heights": list(plan.heights)}
 
 
 def _share(value: float | None, axis: Axis) -> float | None:
@@ -153,82 +205,82 @@ def _share(value: float | None, axis: Axis) -> float | None:
     return round(min(max((value - axis.low) / ((axis.high - axis.low) or 1.0), 0.0), 1.0) * 100, 2)
 
 
-def _tiles(block: Tiles | None) -> list[WallData]:
-    return [
-        {
-            "measure": tile.measure,
-            "label": tile.label,
-            "value": tile.value,
-            "unit": tile.unit,
-            "lamp": tile.lamp,
-            "status": tile.status,
-            "target": tile.target,
-            "note": tile.note,
-            "change": [tile.changes[0].text, tile.changes[0].label, tile.changes[0].lamp]
-            if tile.changes
-            else None,
-            "spark": list(tile.spark),
-        }
-        for tile in (block.tiles[:8] if block else ())
-    ]
-
-
-def _ranking(block: Ranking | None) -> WallData | None:
-    if block is None:
-        return None
+def _tile(tile: Tile, rests: Rests) -> WallData:
     return {
-        "title": block.title,
-        "unit": block.axis.unit,
-        "target": [_share(block.target[0], block.axis), block.target[1]] if block.target else None,
-        "bars": [
-            {
-                "label": bar.label,
-                "rank": bar.rank,
-                "text": bar.text,
-                "lamp": bar.lamp,
-                "at": _share(bar.value, block.axis),
-                "low": _share(bar.low, block.axis),
-                "high": _share(bar.high, block.axis),
-            }
-            for bar in block.bars
-        ],
+        "rests": list(rests(tile.measure)),
+        "label": tile.label,
+        "value": tile.value,
+        "unit": tile.unit,
+        "lamp": tile.lamp,
+        "status": tile.status,
+        "target": tile.target,
+        "change": [tile.changes[0].text, tile.changes[0].label, tile.changes[0].lamp]
+        if tile.changes
+        else None,
+        "spark": list(tile.spark),
     }
 
 
-def _trend(block: Trend | None) -> WallData | None:
-    if block is None:
-        return None
+def _panel(block: Block) -> WallData:
+    """What one block's panel shows."""
+    match block:
+        case Ranking():
+            shown = _ranking(block)
+        case Trend():
+            shown = _trend(block)
+        case Map():
+            shown = _map(block)
+        case Feed():
+            shown = _feed(block)
+        case Table():
+            shown = _table(block)
+        case Note():
+            shown = {"aside": "", "text": block.text}
+        case Tiles():
+            shown = {"aside": "", "text": ""}
+    return {"kind": block.kind, "title": block.title, **shown}
+
+
+def _ranking(block: Ranking) -> WallData:
     return {
-        "title": block.title,
+        "aside": block.axis.unit,
+        "target": [_share(block.target[0], block.axis), block.target[1]] if block.target else None,
+        "bars": [
+            [
+                bar.label, bar.rank, bar.text, bar.lamp, _share(bar.value, block.axis),
+                _share(bar.low, block.axis), _share(bar.high, block.axis),
+            ]
+            for bar in block.bars
+        ],
+    }  # fmt: skip
+
+
+def _trend(block: Trend) -> WallData:
+    return {
         "aside": block.note or block.axis.unit,
         "labels": list(block.labels),
         "ticks": [[_share(value, block.axis), label] for value, label in block.axis.ticks],
+        "target": [_share(block.target[0], block.axis), block.target[1]] if block.target else None,
         "series": [
-            {
-                "name": series.name,
-                "mark": series.mark,
-                "points": [_share(value, block.axis) for value in series.values],
-            }
+            [series.name, series.mark, [_share(value, block.axis) for value in series.values]]
             for series in block.series
         ],
     }
 
 
-def _map(block: Map | None) -> WallData | None:
-    if block is None:
-        return None
+def _map(block: Map) -> WallData:
     plan = layout(block, MAP_WIDTH, MAP_HEIGHT, MAP_FONT)
     geometry = json.dumps(
         {"width": plan.width, "height": plan.height, "cells": plan.cells, "borders": plan.borders},
         separators=(",", ":"),
     ).encode()
     key = hashlib.sha256(geometry).hexdigest()[:24]
-    keep_geometry(key, geometry)
+    GEOMETRIES.keep(key, geometry)
     last = max(len(block.classes) - 1, 1)
     words = dict(block.gaps)
+    marked = [shape for shape in block.shapes if shape.ring]
     return {
-        "title": block.title,
-        "note": block.note,
+        "aside": block.note,
         "legend": block.legend,
         "classes": [[round(index * 6 / last), text] for index, text in enumerate(block.classes)],
         "gaps": [
@@ -243,23 +295,27 @@ def _map(block: Map | None) -> WallData | None:
             shape.gap[0] if shape.level is None else str(round(shape.level * 6 / last))
             for shape in block.shapes
         ),
+        "names": [[shape.ring, shape.label] for shape in sorted(marked, key=lambda one: len(one.ring))]
+        if len(marked) <= NAMED
+        else [],
         "labels": [[label.text, round(label.x, 1), round(label.y, 1)] for label in plan.labels],
         "marks": [[mark.number, round(mark.x, 1), round(mark.y, 1), round(mark.r, 1)] for mark in plan.marks],
     }
 
 
-def _feed(block: Feed | None, rows: int) -> WallData | None:
-    if block is None:
-        return None
+def _feed(block: Feed) -> WallData:
     return {
-        "title": block.title,
-        "note": block.note,
+        "aside": block.note,
         "empty": block.empty,
-        "items": [[item.time, item.place, item.text, item.state, item.lamp] for item in block.items[:rows]],
+        "items": [[item.time, item.place, item.text, item.state, item.lamp] for item in block.items[:LATEST]],
     }
 
 
-def _sources(block: Table | None) -> WallData | None:
-    if block is None:
-        return None
-    return {"title": block.title, "items": [[*row.cells[:3], row.lamp] for row in block.rows]}
+def _table(block: Table) -> WallData:
+    shown = block.rows if block.printed else ()
+    return {
+        "aside": block.note,
+        "empty": block.empty,
+        "columns": [[column.label, column.align, column.width] for column in block.columns],
+        "rows": [[list(row.cells), row.lamp] for row in shown],
+    }

@@ -1,19 +1,15 @@
-"""The wall: what a county leader sees from five metres. Aggregates and matters only, nothing personal.
-
-Its blocks stand in a fixed order: tiles, ranking, hours of today, map, alerts, latest matters, freshness.
-"""
+"""The overview of the wall: tiles, ranking, hours of today, map, alerts and the latest matters."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
-
-from dashboard.blocks import Block, Column, Feed, FeedItem, Row, Series, Table, Tile, Tiles, Trend
-from dashboard.figures import axis, choice_labels, number, plotted, ranking, tiles
-from dashboard.freshness import freshness
+from dashboard.blocks import Block, Feed, FeedItem, Series, Tile, Tiles, Trend
+from dashboard.figures import axis, choice_labels, number, plotted
 from dashboard.mapping import Grid, grid_cases, grid_map
 from dashboard.names import place_names
-from dashboard.view import Page, View
+from dashboard.pages.wall.headline import headline, month, today, year
+from dashboard.pages.wall.scenes import league
+from dashboard.scene import Place, Plan, Scene
+from dashboard.view import View
 from warehouse.catalogue import catalogue
 from warehouse.latest import latest
 from warehouse.period import Period
@@ -22,6 +18,7 @@ from warehouse.result import Value
 from warehouse.text import Text
 
 TODAY = ("cases_reported",)
+NOW = ("overdue_open_cases",)
 MONTH = ("on_time_closing_rate", "arrived_in_15_minutes")
 YEAR = ("one_time_resolution_rate", "satisfaction_rate", "meeting_item_completion", "visit_coverage")
 ORDER = (
@@ -31,45 +28,38 @@ ORDER = (
 
 
 def build(view: View) -> tuple[Block, ...]:
-    today = view.cutoff.date()
-    day = Period(today, today)
-    month = Period(today - timedelta(days=29), today)
-    year = Period(today.replace(month=1, day=1), today)
+    last_month = month(view)
     tagged: dict[str, Tile] = {}
-    for names, period, note in (
-        (TODAY, day, view.text("今日", "today")),
-        (("overdue_open_cases",), day, view.text("当前", "now")),
-        (MONTH, month, view.text("近30天", "last 30 days")),
-        (YEAR, year, view.text("本年", "this year")),
+    for tile in (
+        *headline(view, TODAY, today(view), "none", view.text("今日", "today")),
+        *headline(view, NOW, today(view), "year", view.text("当前", "now")),
+        *headline(view, MONTH, last_month, "previous", view.text("近30天", "last 30 days")),
+        *headline(view, YEAR, year(view), "year"),
     ):
-        then = replace(view, period=period, compare="previous" if period is month else "year")
-        if period is day:
-            then = replace(then, compare="none")
-        for tile in tiles(then, names):
-            tagged[tile.measure] = replace(tile, note=note, passport=())
-    grids = grid_cases(view, month)
-    league = ranking(
-        replace(view, period=month),
-        "on_time_closing_rate",
-        view.text("按期结案率 · 近30天", "On-time closing · 30 days"),
-        limit=15,
-    )
-    blocks: list[Block] = [Tiles("", tuple(tagged[name] for name in ORDER), columns=8)]
-    if league is not None:
-        blocks.append(league)
-    blocks += [
-        _hours(view, day),
+        tagged[tile.measure] = tile
+    grids = grid_cases(view, last_month)
+    return (
+        Tiles(
+            view.text("未注明的为本年累计", "This year unless noted"),
+            tuple(tagged[name] for name in ORDER if name in tagged),
+            columns=8,
+        ),
+        league(
+            view,
+            last_month,
+            "on_time_closing_rate",
+            view.text("按期结案率 · 近30天", "On-time closing, 30 days"),
+        ),
+        _hours(view, today(view)),
         grid_map(
             view,
             grids,
-            view.text("网格事件分布 · 近30天每百户", "Cases per 100 households · 30 days"),
+            view.text("网格事件分布 · 近30天每百户", "Cases per 100 households, 30 days"),
             rings=5,
         ),
         _alerts(view, grids),
         _latest(view),
-        _sources(view),
-    ]
-    return tuple(blocks)
+    )
 
 
 def _hours(view: View, day: Period) -> Trend:
@@ -105,16 +95,9 @@ def _hours(view: View, day: Period) -> Trend:
 
 
 def _alerts(view: View, grids: list[Grid]) -> Feed:
-    """What needs a decision: silent sources, grids on the rise, townships with the most overdue cases."""
+    """What needs a decision: grids on the rise, townships with the most overdue cases. The wall itself adds sources
+    that fell silent: it has the clock."""
     items: list[FeedItem] = []
-    for state in freshness(view):
-        if state.lamp == "off":
-            items.append(
-                FeedItem(
-                    "", "", view.text(f"{state.source.label.zh}数据超过应有时效", f"{state.source.label.en}: data older than allowed"),
-                    view.text("数据", "data"), "off",
-                )
-            )  # fmt: skip
     for grid in [g for g in grids if g.marked and g.rising][:2]:
         items.append(
             FeedItem(
@@ -124,10 +107,7 @@ def _alerts(view: View, grids: list[Grid]) -> Feed:
         )  # fmt: skip
     if view.scope.child_level is not None:
         measure = catalogue().get("overdue_open_cases")
-        today = view.cutoff.date()
-        cells = query(
-            view.version, view.viewer, [measure.name], view.scope.code, [Period(today, today)], by="child"
-        )
+        cells = query(view.version, view.viewer, [measure.name], view.scope.code, [today(view)], by="child")
         ranked = sorted(
             ((c.result.value, c.place) for c in cells if isinstance(c.result, Value) and c.result.value > 0),
             reverse=True,
@@ -173,39 +153,18 @@ def _latest(view: View) -> Feed:
     )
 
 
-SOURCES = 8
-"""Sources named at the wall's foot; there is no room for more to be read from afar."""
-SHOWN = ("cases", "petitions", "surveys", "work_items", "meetings", "visits", "responses", "patrols")
-"""Record sets that the wall's figures rest on, in the order of its tiles."""
-
-
-def _sources(view: View) -> Table:
-    """Name, time of the last load (ISO, site time) and allowed age in hours; the renderer shows ages by its clock.
-
-    Those older than allowed come first, then those the wall's figures rest on, then others while there is room.
-    """
-    order = {name: position for position, name in enumerate(SHOWN)}
-    states = [state for state in freshness(view) if state.source.dataset != "places"]
-    states.sort(key=lambda state: (state.lamp != "off", order.get(state.source.dataset, len(order))))
-    return Table(
-        title=view.text("数据时效", "Data freshness"),
-        columns=(
-            Column(view.text("来源", "Source")),
-            Column(view.text("最近入库", "Last load")),
-            Column(view.text("时限（小时）", "Allowed (h)"), "right"),
-        ),
-        rows=tuple(
-            Row(
-                (
-                    state.source.label[view.lang],
-                    state.source.last_load.isoformat(timespec="seconds") if state.source.last_load else "",
-                    f"{state.source.fresh_hours:g}",
-                ),
-                lamp=state.lamp,
-            )
-            for state in states[:SOURCES]
-        ),
-    )
-
-
-PAGE = Page("wall", Text(zh="大屏", en="Wall"), "monitor", build, wall=True)
+SCENE = Scene(
+    "overview",
+    Text(zh="总览", en="Overview"),
+    build,
+    places=(
+        Place("league", ("cases",)),
+        Place("hours", ("cases",)),
+        Place("map", ("cases",)),
+        Place("alerts"),
+        Place("latest", ("cases",)),
+    ),
+    plan=Plan(("league map alerts", "league map latest", "hours map latest"), (24, 50, 26), (51, 6, 43)),
+    wide=Plan(("league alerts map latest", "league hours map latest"), (20, 24, 36, 20), (49, 51)),
+    pace=0.0,
+)
