@@ -123,6 +123,8 @@ def grid_map(view: View, grids: Sequence[Grid], title: str, *, rings: int, layer
     inside = [p.code for p in tree.at_level(view.scope, bordering)] or [
         code for code, _ in view.scope.parents
     ]
+    if view.scope.group:
+        inside = list(view.scope.tops)
     names = place_names(view)
     outlines = tuple(
         Shape(code, names[code], shapes[code], None, "", address=(("scope", code),))

@@ -40,7 +40,7 @@ from warehouse.catalogue import catalogue
 from warehouse.heartbeat import LATE_SECONDS, last_beat
 from warehouse.layout import read_pointer
 from warehouse.mistake import Mistake
-from warehouse.scope import tree_of
+from warehouse.scope import trail, tree_of
 from warehouse.site import Site, load_site
 from warehouse.text import LANGS, Lang
 from warehouse.version import as_of, current
@@ -173,8 +173,7 @@ def _explore(one: Page, site: Site) -> None:
     )
     parents = [
         Link(name[lang], link(one.name, scope=code))
-        for code, name in view.scope.parents
-        if code != view.scope.code and code.startswith(view.viewer.scope)
+        for code, name in trail(view.version, view.viewer, view.scope)
     ]
     head = join(
         bar(f"{site.name[lang]} · {WORDS['center'][lang]}", pages, language, lang),
@@ -223,8 +222,10 @@ def _controls(one: Page, view: View, sheet: Sheet) -> None:
     lang = view.lang
     mark = "|".join(address(view).values())
     with st.container(key="scope", horizontal=True, vertical_alignment="bottom", gap="small"):
-        inside = tree_of(view.version).children(view.scope.code)
+        tree = tree_of(view.version)
+        inside = tree.children(view.scope.code) if view.scope.child_level is not None else ()
         children = {place.code: place.name[lang] for place in inside}
+        children |= {group.code: group.name[lang] for group in tree.groups_of(view.scope.code)}
         if children:
             st.selectbox(
                 WORDS["place"][lang],

@@ -37,6 +37,7 @@ ELSEWHERE = {
     "backup": "nerve.upkeep:backup",
     "restore": "nerve.upkeep:restore",
     "doctor": "nerve.upkeep:doctor",
+    "published": "nerve.published:published",
     "service": "nerve.service:service",
 }
 """Commands of other modules, each with where it is."""
@@ -93,10 +94,12 @@ def main() -> None:
 @app.command()
 def demo(
     site: SiteOption = DEFAULT_SITE,
-    place: Annotated[str, typer.Option(help="Which place to make.")] = "dongan",
+    place: Annotated[
+        str, typer.Option(help="dongan, xinhui, houqiao, chucun, tianmushan, or all five in one site.")
+    ] = "dongan",
     until: Annotated[str | None, typer.Option(help="Last day of the data (default: today, live).")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 20260101,
-    scale: Annotated[str, typer.Option(help="full, or small: two townships.")] = "full",
+    scale: Annotated[str, typer.Option(help="full, or small: two townships of Dong'an.")] = "full",
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Start the feed and the app.")] = True,
     port: Annotated[int | None, typer.Option(help="Port of the app.")] = None,
 ) -> None:

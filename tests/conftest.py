@@ -27,14 +27,30 @@ SEED = 20260101
 
 @pytest.fixture(scope="session")
 def small_site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Site:
-    """Two townships, about 20,000 records in 24 months to `UNTIL`, loaded and published."""
+    """Two townships, about 30,000 records in 24 months to `UNTIL`, loaded and published."""
     return _shared(tmp_path_factory, worker_id, "small-site", lambda folder: _make(folder, "small"))
 
 
 @pytest.fixture(scope="session")
 def full_site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Site:
-    """The whole demo: 15 townships, about 300,000 records. Made only where a test asks for it."""
+    """The whole demo: 15 townships, about 480,000 records. Made only where a test asks for it."""
     return _shared(tmp_path_factory, worker_id, "full-site", lambda folder: _make(folder, "full"))
+
+
+@pytest.fixture(scope="session")
+def houqiao_site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Site:
+    """Houqiao, a town of nine communities: three nets, about 25,000 records."""
+    return _shared(
+        tmp_path_factory, worker_id, "houqiao-site", lambda folder: _make(folder, "full", "houqiao")
+    )
+
+
+@pytest.fixture(scope="session")
+def tianmushan_site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Site:
+    """Tianmushan, a subdistrict of 22 communities, one of them cut into micro-grids: about 37,000 records."""
+    return _shared(
+        tmp_path_factory, worker_id, "tianmushan-site", lambda folder: _make(folder, "full", "tianmushan")
+    )
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +68,8 @@ def chromium_path() -> str:
     return path
 
 
-def _make(folder: Path, scale: Literal["small", "full"]) -> None:
-    write_demo(folder, seed=SEED, until=UNTIL, scale=scale)
+def _make(folder: Path, scale: Literal["small", "full"], place: str = "dongan") -> None:
+    write_demo(folder, place=place, seed=SEED, until=UNTIL, scale=scale)
     site = load_site(folder)
     with Store.open(site) as store:
         load_once(site, store)

@@ -1265,7 +1265,26 @@ def _posts(oracle: Oracle, as_of: datetime) -> Iterator[Row]:
             yield post
 
 
-PARTY = ("party_member", "party_branch", "party_group", "party_household", "station")
+PARTY = ("party_member", "party_branch", "party_group", "party_household", "station", "mediation_room")
+
+
+def _standing(level: str) -> Callable[[Oracle, datetime], Iterator[Fact]]:
+    """The places of a level in use at a moment."""
+    return lambda oracle, as_of: (
+        Fact(code, as_of, n=1, row=place)
+        for code, place in oracle.places.items()
+        if place["level"] == level and in_use(place, as_of.date())
+    )
+
+
+def _groups(oracle: Oracle, as_of: datetime) -> Iterator[Fact]:
+    """The place groups of a kind in use at a moment, at the first of their members."""
+    members: dict[str, list[Row]] = {}
+    for row in oracle.records["place_groups"]:
+        if row["kind"] and in_use(row, as_of.date()):
+            members.setdefault(row["group_code"], []).append(row)
+    for rows in members.values():
+        yield Fact(min(row["place"] for row in rows), as_of, n=1, row=rows[0])
 
 
 def _in_place(
@@ -1381,6 +1400,11 @@ AS_OF |= {
     "household_files_fresh": _fresh_files,
     "grids_with_a_worker": _staffed,
     "open_disputes": _open_disputes,
+    "townships_in_use": _standing("township"),
+    "villages_in_use": _standing("village"),
+    "grids_in_use": _standing("grid"),
+    "micro_grids_in_use": _standing("micro_grid"),
+    "groups_in_use": _groups,
     "posts_filled_rate": _in_place(
         lambda post: min(post["filled"], post["headcount"]) if _grid_worker(post) else 0,
         lambda post: post["headcount"] if _grid_worker(post) else 0,
@@ -1393,7 +1417,8 @@ COUNTS |= {
     "hotline_demands", "petition_batches", "petition_people", "visits_down", "settled_on_the_spot",
     "disputes_settled", "wishes_fulfilled", "services_done", "outreach_events", "legal_events",
     "platform_entries", "problems_found", "posts_replaced", "open_disputes", "team_members", "posts_in_place",
-    "party_members_in_grids",
+    "party_members_in_grids", "townships_in_use", "villages_in_use", "grids_in_use", "micro_grids_in_use",
+    "groups_in_use",
 }  # fmt: skip
 PER |= {"hotline_composite": 100, "hotline_demands_per_1000_households": 1000}
 SIZED |= {"days_to_accept", "days_to_reply", "days_to_fulfil"}
@@ -1409,8 +1434,9 @@ BY_VILLAGE |= {
     "valid_report_rate", "visits_down", "settled_on_the_spot", "household_files_fresh",
     "night_patrol_completion", "patrol_cover_24h", "outreach_events", "legal_events", "training_attendance",
     "posts_filled_rate", "grids_with_a_worker", "team_members", "posts_in_place", "party_members_in_grids",
+    "villages_in_use",
 }  # fmt: skip
-BY_TOWNSHIP = frozenset({"posts_replaced"})
+BY_TOWNSHIP = frozenset({"posts_replaced", "townships_in_use"})
 """Counted down to the township only."""
 EXPOSED = frozenset({"hotline_demands_per_1000_households"})
 """Rates told per so many households of the grids in use on the last day."""

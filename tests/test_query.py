@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.world import GRIDS, VILLAGES, case, datasets, petition, world
-from warehouse.catalogue import catalogue
+from warehouse.catalogue import LEVELS, catalogue
 from warehouse.listing import records
 from warehouse.mistake import Mistake
 from warehouse.period import Period
 from warehouse.query import cells, query
 from warehouse.result import Cell, NoData, NotApplicable, Result, Suppressed, Value
-from warehouse.scope import clip, scope_of
+from warehouse.scope import clip, scope_of, trail, tree_of
 from warehouse.site import Params
 from warehouse.version import Version
 from warehouse.viewer import Viewer
@@ -170,7 +170,8 @@ def test_parts_add_up_to_the_whole_beneath_suppression(
 
     whole = totals(measures)
     for level in ("township", "village"):
-        assert totals(measures, by=level) == whole
+        names = [n for n in measures if LEVELS.index(known.get(n).finest) >= LEVELS.index(level)]
+        assert totals(names, by=level) == {name: whole[name] for name in names}
     flows = [n for n in measures if known.get(n).cls != "as_of" and not known.get(n).exposure]
     flow = {name: whole[name] for name in flows}
     for split in ({"by": "month"}, {"by": "day"}, {"by": "village", "then_by": "month"}):
@@ -201,8 +202,10 @@ def test_nothing_over_nothing_is_no_data_and_no_case_in_a_covered_month_is_zero(
 
 
 def test_an_empty_source_is_no_data() -> None:
-    version = world({}, CUTOFF)
-    assert set(results(query(version, COUNTY, ALL, "K", [JANUARY]))) == {NoData()}
+    version, known = world({}, CUTOFF), catalogue()
+    registers = ("places", "place_groups")  # of which a world has some
+    names = [name for name in ALL if known.reads(known.get(name).table)[0] not in registers]
+    assert set(results(query(version, COUNTY, names, "K", [JANUARY]))) == {NoData()}
 
 
 def test_every_place_of_the_level_answers_even_with_nothing() -> None:
@@ -462,6 +465,33 @@ def test_a_group_is_a_scope_of_its_members() -> None:
     assert results(query(version, COUNTY, ["cases_reported"], "G", [JANUARY])) == [Value(2, 2)]
     odd = Period(date(2026, 1, 3), date(2026, 1, 6))
     assert results(query(version, COUNTY, ["cases_reported"], "G", [odd])) == [Value(2, 2)]
+
+
+def test_the_children_of_a_group_are_its_members_whatever_their_levels() -> None:
+    rows = [case(k, grid, datetime(2026, 1, 5)) for k, grid in enumerate(GRIDS)]
+    version = world({"cases": rows}, CUTOFF)
+    scope = scope_of(version, "G")
+    assert (scope.level, scope.child_level, scope.tops) == ("township", "village", ("K1b", "K2"))
+    found = query(version, COUNTY, ["cases_reported"], "G", [JANUARY], by="child")
+    assert [(cell.place, cell.result) for cell in found] == [("K1b", Value(1, 1)), ("K2", Value(1, 1))]
+    months = query(version, COUNTY, ["cases_reported"], "G", [JANUARY], by="child", then_by="month")
+    assert [cell.result for cell in months] == [Value(1, 1), Value(1, 1)]
+    tree = tree_of(version)
+    assert [place.code for place in tree.children("G")] == ["K1b", "K2"]
+    assert tree.groups_of("K") == () and tree.groups_of("K1") == ()
+
+
+def test_the_breadcrumb_ends_at_the_viewer_s_own_scope_group_or_place() -> None:
+    version = world({}, CUTOFF)
+
+    def above(own: str, code: str) -> list[str]:
+        return [parent for parent, _ in trail(version, Viewer(own), scope_of(version, code))]
+
+    assert above("K", "K2a1") == ["K", "K2", "K2a"]
+    assert above("K2", "K2a1") == ["K2", "K2a"]
+    assert above("G", "K2a1") == ["G", "K2", "K2a"]
+    assert above("G", "K1b1") == ["G", "K1b"]
+    assert above("G", "G") == above("K2", "K2") == []
 
 
 def test_a_scope_knows_its_parents_and_its_children_s_level() -> None:

@@ -25,7 +25,7 @@ from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
 from warehouse.protection import Protection
 from warehouse.result import Cell, NoData, NotApplicable, Result, Suppressed, Value
-from warehouse.scope import ANCESTORS, Scope, clip, tree_of
+from warehouse.scope import ANCESTORS, Scope, Tree, clip, tree_of
 from warehouse.viewer import Viewer
 
 if TYPE_CHECKING:
@@ -86,7 +86,10 @@ def cells(
 
 @dataclass(frozen=True)
 class _Ask:
-    """A question, checked: `level` or `dimension` says how windows are split into groups, if at all."""
+    """A question, checked: `level` or `dimension` says how windows are split into groups, if at all.
+
+    `members`: by the members of a group, whatever their levels; `level` is then the finest.
+    """
 
     version: Version
     catalogue: Catalogue
@@ -95,6 +98,7 @@ class _Ask:
     level: Level | None
     dimension: str | None
     cutoff: datetime
+    members: bool = False
     only: tuple[str, str] | None = None
 
     @property
@@ -195,7 +199,8 @@ def _answer(
     split, level, dimension = _breakdown(version, scope, measures, by, then_by)
     windows = _windows(periods, split)
     moment = min(cutoff or version.cutoff, version.cutoff)
-    ask = _Ask(version, known, scope, windows, level, dimension, moment, only)
+    members = by == "child" and scope.group
+    ask = _Ask(version, known, scope, windows, level, dimension, moment, members, only)
     refusals = [_refusal(ask, measure) for measure in measures]
     found = _found(ask, [(i, m) for i, m in enumerate(measures) if refusals[i] is None])
     groups = _groups(ask, found)
@@ -429,7 +434,10 @@ def _groups(ask: _Ask, found: Found) -> tuple[str | None, ...]:
     present = {group for _, _, group in found}
     if ask.dimension is not None:
         return tuple(sorted(present, key=lambda g: (g is None, g or ""))) or (None,)
-    inside = tree_of(ask.version).at_level(ask.scope, cast(Level, ask.level))
+    tree = tree_of(ask.version)
+    inside = (
+        tree.children(ask.scope.code) if ask.members else tree.at_level(ask.scope, cast(Level, ask.level))
+    )
     return tuple(p.code for p in inside if p.code in present or any(p.valid_in(w) for w in ask.windows))
 
 
@@ -483,11 +491,12 @@ _first: weakref.WeakKeyDictionary[Version, dict[str, date | None]] = weakref.Wea
 
 
 def _first_day(version: Version, dataset: str) -> date | None:
-    """The first day of the month in which a dataset's records begin: before it there is no data, not zero."""
+    """The first day of the month in which a dataset's records begin: before it there is no data, not zero. A register
+    has no such day: its rows say themselves from when they hold."""
     known = _first.setdefault(version, {})
     if dataset not in known:
         born = version.datasets[dataset].born
-        rows = version.rows(f"select min({born}) from {dataset}") if born else [(None,)]
+        rows = version.rows(f"select min({born}) from {dataset}") if born else [(date.min,)]
         value = rows[0][0]
         known[dataset] = value.date().replace(day=1) if isinstance(value, datetime) else value
     return known[dataset]
@@ -625,27 +634,25 @@ def _mart_block(
     columns: Sequence[_Column],
     ranges: Sequence[Range],
 ) -> None:
+    single = all(a == b for _, a, b in ranges)
+    coarse = ask.level is None or LEVELS.index(ask.level) <= LEVELS.index("township")
+    if len(ranges) > 1 and not single and not coarse:
+        for one in ranges:
+            _mart_block(statement, ask, mart, unit, columns, [one])
+        return
     low, high = min(a for _, a, _ in ranges), max(b for _, _, b in ranges)
     between = f"k.{unit} between {statement.bind(low)} and {statement.bind(high)}"
     join = _places(statement, ask, "k.place")
     group = "p._g" if ask.level else "null"
+    sums = [_Column(c.measure, c.side, f"sum(k.{c.sql})") for c in columns]
     if len(ranges) == 1:
-        sums = [_Column(c.measure, c.side, f"sum(k.{c.sql})") for c in columns]
         by = "group by p._g" if ask.level else "having count(*) > 0"
         statement.add(sums, f"from {mart} k {join} where {between}", str(ranges[0][0]), group, by)
         return
-    single = all(a == b for _, a, b in ranges)
-    if single or ask.level is None or LEVELS.index(ask.level) <= LEVELS.index("township"):
-        # A few rows per month or day: the windows, however many, are folded outside. Planning a join with
-        # them would cost more than all the sums.
-        sums = [_Column(c.measure, c.side, f"sum(k.{c.sql})") for c in columns]
-        by = f"group by k.{unit}" + (", p._g" if ask.level else "")
-        statement.add(
-            sums, f"from {mart} k {join} where {between}", f"k.{unit}", group, by, _fold(unit, ranges)
-        )
-        return
-    for one in ranges:
-        _mart_block(statement, ask, mart, unit, columns, [one])
+    # A few rows per month or day: the windows, however many, are folded outside. Planning a join with
+    # them would cost more than all the sums.
+    by = f"group by k.{unit}" + (", p._g" if ask.level else "")
+    statement.add(sums, f"from {mart} k {join} where {between}", f"k.{unit}", group, by, _fold(unit, ranges))
 
 
 def _fold(unit: str, ranges: Sequence[Range]) -> dict[date, list[int]]:
@@ -662,9 +669,10 @@ def _places(statement: _Statement, ask: _Ask, place: str) -> str:
     """The join that keeps a scope's records and names their group `p._g`; nothing when all are kept."""
     if ask.scope.whole and ask.level is None:
         return ""
-    chosen = f", {ask.level} as _g" if ask.level else ""
     tops = ask.scope.tops
     tree = tree_of(ask.version)
+    group = _member(statement, tree, tops) if ask.members else ask.level
+    chosen = f", {group} as _g" if ask.level else ""
     conditions = []
     if not ask.scope.whole:
         if len(tops) == 1 and tree.places[tops[0]].level in ANCESTORS:
@@ -673,13 +681,26 @@ def _places(statement: _Statement, ask: _Ask, place: str) -> str:
             codes = sorted(tree.below(ask.scope.code))
             conditions.append(f"code in (select unnest({statement.bind(codes)}))")
     if ask.level:
-        conditions.append(f"{ask.level} is not null")
+        conditions.append(f"{group} is not null")
     join = f"join (select code as _code{chosen} from places where {' and '.join(conditions)}) p on p._code = {place}"
     if not ask.scope.whole:
         # Marts and records lie sorted by place: bounds let whole stretches be skipped. They decide nothing.
         low, high = tree.bounds(ask.scope.code)
         join += f" and {place} between {statement.bind(low)} and {statement.bind(high)}"
     return join
+
+
+def _member(statement: _Statement, tree: Tree, tops: Sequence[str]) -> str:
+    """The member of a group that a place belongs to: its ancestor among them, or itself."""
+    levels: dict[Level, list[str]] = {}
+    for top in tops:
+        levels.setdefault(tree.places[top].level, []).append(top)
+    cases = [
+        f"when {level} in (select unnest({statement.bind(codes)})) then {level}"
+        for level, codes in sorted(levels.items(), key=lambda one: LEVELS.index(one[0]))
+        if level in ANCESTORS
+    ]
+    return f"case {' '.join(cases)} end" if cases else "null"
 
 
 def _ranges(statement: _Statement, ranges: Sequence[tuple[int, Any, Any]]) -> str:
@@ -840,7 +861,7 @@ def _as_known(ask: _Ask, table: str, moment: str) -> str:
     then = {
         name: _as_known(ask, name, moment)
         for name in model.reads
-        if name != "places"  # where a place lies is not an event
+        if name not in ("places", "place_groups")  # where a place lies is not an event
     }
     return f"({replace(model, sql=settled(model.sql, ask.version.params)).over(then)})"
 

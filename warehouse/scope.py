@@ -44,11 +44,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a question is about. `level` is the finest level of what it covers at the top.
+    """What a question is about. `level` is the coarsest level of what it covers at the top.
 
     `parents`: the breadcrumb, outermost first, (code, name). `child_level`: the level just below, None at
-    the bottom. `tops`: the places it consists of: itself, or the members of a group. `whole`: no place of
-    the site lies outside.
+    the bottom, which is the grid: a micro-grid is some ten households, and nothing is counted by so few. Below a group lie its members, and it is the finest level of these. `tops`: the places it consists
+    of: itself, or the members of a group. `whole`: no place of the site lies outside.
     """
 
     code: str
@@ -78,7 +78,18 @@ class Tree:
         self._scopes: dict[str, Scope] = {}
 
     def children(self, code: str) -> tuple[Place, ...]:
-        return tuple(self.places[c] for c in sorted(self._children.get(code, ())))
+        """The places just below a place, or the members of a group."""
+        below = self.groups[code][1] if code in self.groups else self._children.get(code, ())
+        return tuple(self.places[c] for c in sorted(below))
+
+    def groups_of(self, code: str) -> tuple[Scope, ...]:
+        """The groups whose members lie just below a place, by code."""
+        inside = set(self._children.get(code, ()))
+        return tuple(
+            self.scope(group)
+            for group, (_, members) in sorted(self.groups.items())
+            if inside.issuperset(members)
+        )
 
     def below(self, code: str) -> frozenset[str]:
         """A place or group and every place under it, by code."""
@@ -116,16 +127,20 @@ class Tree:
         if code in self.groups:
             name, members = self.groups[code]
             tops = tuple(sorted(members))
-            coarsest = min((self.places[m].level for m in tops), key=LEVELS.index)
+            levels = sorted((self.places[m].level for m in tops), key=LEVELS.index)
             above = self._parents(tops[0]) if len({self.places[m].parent for m in tops}) == 1 else ()
-            return Scope(code, name, coarsest, above, coarsest, tops, True, False)
+            return Scope(code, name, levels[0], above, levels[-1], tops, True, self._whole(code))
         place = self.places.get(code)
         if place is None:
             raise Mistake("scope", f"unknown place '{code}'", _remedy(code, (*self.places, *self.groups)))
-        levels: list[Level] = [c.level for c in self.children(code)]
-        child = max(levels, key=lambda level: levels.count(level), default=None)
-        whole = len(self.below(code)) == len(self.places)
-        return Scope(code, place.name, place.level, self._parents(code), child, (code,), False, whole)
+        below: list[Level] = [c.level for c in self.children(code) if c.level != "micro_grid"]
+        child = max(below, key=lambda level: below.count(level), default=None)
+        return Scope(
+            code, place.name, place.level, self._parents(code), child, (code,), False, self._whole(code)
+        )
+
+    def _whole(self, code: str) -> bool:
+        return len(self.below(code)) == len(self.places)
 
     def _parents(self, code: str) -> tuple[tuple[str, Text], ...]:
         out: list[tuple[str, Text]] = []
@@ -150,6 +165,18 @@ def tree_of(version: Version) -> Tree:
 def scope_of(version: Version, code: str) -> Scope:
     """The scope of a place code or a group code. Raises Mistake with the nearest on an unknown one."""
     return tree_of(version).scope(code)
+
+
+def trail(version: Version, viewer: Viewer, scope: Scope) -> tuple[tuple[str, Text], ...]:
+    """The breadcrumb of a scope up to the viewer's own, outermost first. A group the viewer comes from is above its
+    members, though it is no parent of theirs."""
+    tree = tree_of(version)
+    own = tree.scope(viewer.scope)
+    if scope.code == own.code:
+        return ()
+    inside = tree.below(own.code)
+    above = tuple((code, name) for code, name in scope.parents if code in inside)
+    return ((own.code, own.name), *above) if own.group else above
 
 
 def clip(version: Version, viewer: Viewer, code: str) -> Scope:

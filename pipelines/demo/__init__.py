@@ -1,12 +1,14 @@
-"""The demo: a synthetic Dong'an County, 24 months of records in files as offices send them."""
+"""The demo: five real places with synthetic records, 24 months of them in files as offices send them."""
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,15 +16,24 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from pipelines.demo import forms
-from pipelines.demo.cases import character, make_cases
-from pipelines.demo.courses import with_courses, with_files, with_forwarding, with_redoing
+from pipelines.demo.cases import Character, character, make_cases, with_fewest_demands
+from pipelines.demo.courses import (
+    with_all_resolved,
+    with_courses,
+    with_files,
+    with_forwarding,
+    with_redoing,
+)
 from pipelines.demo.days import Ints, Times, Window, stream
 from pipelines.demo.dirt import UNKNOWN_GRIDS, Fault, Sheets, scatter
 from pipelines.demo.duties import make_patrols, make_responses, make_visits
 from pipelines.demo.ground import Ground, Scale, make_ground
+from pipelines.demo.groups import five_csv, groups_csv
 from pipelines.demo.meetings import calibration, make_items, make_meetings
-from pipelines.demo.mosaic import ring_text
+from pipelines.demo.micro import MicroGrids, make_micro_grids, refiled
+from pipelines.demo.mosaic import Mosaic, beside, ring_text
 from pipelines.demo.petitions import make_petitions, make_surveys
+from pipelines.demo.plans import ALL, DONGAN, FIVE, FIVE_NAME, PLANS, Plan
 from pipelines.demo.posts import key_sites, make_posts, with_guards
 from pipelines.demo.residents import (
     make_disputes,
@@ -32,12 +43,11 @@ from pipelines.demo.residents import (
     make_services,
     make_wishes,
 )
-from pipelines.demo.table import Columns, Life, take
+from pipelines.demo.table import Columns, Life, take, texts
 from warehouse.mistake import Mistake, nearest
 from warehouse.text import Text
 
 TIMEZONE = "Asia/Shanghai"
-PLACES = {"dongan": "431122"}
 NOTICE = Text(
     zh="数据为演示合成数据，按公开总量校准，非真实记录。",
     en="Synthetic demo data calibrated to published totals; not real records.",
@@ -157,12 +167,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
 class DemoSummary:
     """What was written.
 
-    `records`: rows per dataset, dirt included; `dirt`: rows of them that are faulty, repeated, corrected later, late
-    or out of order. `window`: the published window, moved to the last complete year; `meetings`, `items`, `done`:
-    what loading must find in it. `hotspots`, `emerging`: grids that truly stand out.
+    `places`: the names of their plans. `records`: rows per dataset, dirt included; `dirt`: rows of them that are
+    faulty, repeated, corrected later, late or out of order. `window`: the published window, moved to the last
+    complete year; `meetings`, `items`, `done`: what loading must find in it, in all places together. `hotspots`,
+    `emerging`: grids that truly stand out.
     """
 
-    place: str
+    places: tuple[str, ...]
     scale: Scale
     seed: int
     until: date
@@ -175,7 +186,7 @@ class DemoSummary:
     items: int
     done: int
     hotspots: tuple[str, ...]
-    emerging: str
+    emerging: tuple[str, ...]
 
 
 def write_demo(
@@ -187,14 +198,19 @@ def write_demo(
     progress: Progress | None = None,
     now: datetime | None = None,
 ) -> DemoSummary:
-    """Write a demo site: `folder/site.toml`, `folder/demo.json` and the source files in `folder/inbox`.
+    """Write a demo site of one place, or with `place` "all" of the five: `folder/site.toml`, `folder/demo.json` and
+    the source files in `folder/inbox`.
 
-    A pure function of (seed, until, scale) and, for a running day, `now` (the site's local time; default: its clock).
+    A pure function of (place, seed, until, scale) and, for a running day, `now` (the site's local time; default: its clock).
     An `until` that is not today stops the site's clock at its last second. Files of an earlier demo in this inbox are
-    replaced. Raises Mistake for an unknown place and for a folder whose site is not synthetic.
+    replaced. Raises Mistake for an unknown place, for a small world of any but Dong'an, and for a folder whose site
+    is not synthetic.
     """
-    if place not in PLACES:
-        raise Mistake("nerve demo", f"unknown place '{place}'", nearest(place, PLACES))
+    if place not in (*PLANS, ALL):
+        raise Mistake("nerve demo", f"unknown place '{place}'", nearest(place, (*PLANS, ALL)))
+    if scale == "small" and place != DONGAN.name:
+        raise Mistake("nerve demo", f"no small world of '{place}'", "leave --scale out, or make dongan")
+    plans = tuple(PLANS.values()) if place == ALL else (PLANS[place],)
     _refuse_foreign(folder)
     clock = datetime.now(UTC).astimezone(ZoneInfo(TIMEZONE)).replace(tzinfo=None)
     today = (now or clock).date()
@@ -206,66 +222,41 @@ def write_demo(
     inbox = folder / "inbox"
     inbox.mkdir(parents=True, exist_ok=True)
     _clear_earlier(folder)
-    forms.write_aside(folder / "site.toml", _site_toml(window.now if frozen else None).encode())
+    stopped = window.now if frozen else None
+    forms.write_aside(folder / "site.toml", _site_toml(plans, stopped).encode())
 
     tell("places", 0.0)
-    ground = make_ground(scale)
-    nature = character(ground, seed)
-    desk = _Desk(inbox, window, seed, {}, {}, [], {})
-    forms.write_aside(inbox / "区划网格.csv", _places_csv(ground).encode("utf-8-sig"))
-    desk.files.append("区划网格.csv")
-    desk.records["places"] = 1 + len(ground.townships) + len(ground.villages) + len(ground.grid_code)
+    grounds = [make_ground(scale, plan) for plan in plans]
+    natures = [character(ground, seed) for ground in grounds]
+    desk = _Desk(inbox, window, seed, Counter(), Counter(), [], {})
+    for ground, shapes in zip(grounds, beside([ground.mosaic() for ground in grounds]), strict=True):
+        _put_places(desk, ground, shapes)
+    if len(plans) > 1:
+        _put(desk, f"片区_{FIVE_NAME.zh}.csv", five_csv([plan.code for plan in plans]).encode("utf-8-sig"))
+        desk.records["place_groups"] += len(plans)
+    # A place takes its share of the time by its grids.
+    work = np.cumsum([0, *(len(ground.grid_code) for ground in grounds)])
+    for i, (ground, nature) in enumerate(zip(grounds, natures, strict=True)):
+        begun, part = float(work[i] / work[-1]), float((work[i + 1] - work[i]) / work[-1])
+        _put_records(desk, ground, nature, partial(_told, tell, begun, part))
 
-    tell("cases", 0.12)
-    cases = make_cases(ground, nature, window, seed)
-    town = {code: t for code, t in zip(ground.grid_code, ground.grid_township.tolist(), strict=True)}
-    quality = nature.quality[[town[code] for code in cases.columns["place"].tolist()]]
-    cases = with_courses(cases, quality, seed)
-    _csv(desk, cases, "M", "事件_{}.csv", "gb18030", "\r\n", mixed=True)
-    tell("visits", 0.50)
-    visits = with_files(make_visits(ground, nature, window, seed), seed)
-    _parquet(desk, visits, "H", "走访_{}.parquet")
-    tell("patrols", 0.60)
-    patrols = with_guards(make_patrols(ground, nature, window, seed), ground, window, seed)
-    _csv(desk, patrols, "Q", "巡逻_{}.csv", "utf-8-sig", "\n", mixed=False)
-    _sites_csv(desk, ground)
-    tell("petitions", 0.70)
-    petitions = with_forwarding(make_petitions(ground, nature, window, seed), seed)
-    petitions_now = _ledgers(desk, petitions, "H", "信访台账_{}.xlsx")
-    tell("surveys", 0.76)
-    _ndjson(desk, with_redoing(make_surveys(petitions_now, seed), seed), "回访_{}.ndjson")
-    tell("disputes", 0.78)
-    _ledgers(desk, make_disputes(ground, nature, window, seed), "H", "矛盾纠纷台账_{}.xlsx")
-    _ndjson(desk, make_wishes(ground, nature, window, seed), "微心愿_{}.ndjson")
-    services = make_services(ground, nature, window, seed)
-    _csv(desk, services, "Q", "办实事_{}.csv", "gb18030", "\r\n", mixed=True)
-    _ledgers(desk, make_outreach(ground, window, seed), "Y", "宣讲培训台账_{}.xlsx")
-    _parquet(desk, make_entries(ground, nature, window, seed), "Y", "平台信息_{}.parquet")
-    _ndjson(desk, make_receptions(ground, window, seed), "接访下访_{}.ndjson")
-    _ledgers(desk, make_posts(ground, nature, window, seed), "A", "队伍岗位台账{}.xlsx")
-    tell("responses", 0.82)
-    _ndjson(desk, make_responses(ground, nature, window, seed), "接警_{}.ndjson")
-    tell("meetings", 0.85)
-    meetings = _ledgers(desk, make_meetings(ground, nature, window, seed), "Y", "月例会台账_{}.xlsx")
-    tell("work_items", 0.90)
-    _ledgers(desk, make_items(meetings, ground, nature, window, seed), "Y", "议定事项台账_{}.xlsx")
-
-    total = calibration(ground)
+    totals = [calibration(ground) for ground in grounds]
+    pairs = list(zip(grounds, natures, strict=True))
     summary = DemoSummary(
-        place=place,
+        places=tuple(plan.name for plan in plans),
         scale=scale,
         seed=seed,
         until=last,
         now=window.now.replace(microsecond=0),
-        records=desk.records,
-        dirt=desk.dirt,
+        records=dict(desk.records),
+        dirt=dict(desk.dirt),
         files=tuple(desk.files),
         window=window.published,
-        meetings=total.meetings,
-        items=total.items,
-        done=total.done,
-        hotspots=tuple(ground.grid_code[g] for g in nature.hot.tolist()),
-        emerging=ground.grid_code[nature.emerging],
+        meetings=sum(total.meetings for total in totals),
+        items=sum(total.items for total in totals),
+        done=sum(total.done for total in totals),
+        hotspots=tuple(ground.grid_code[g] for ground, nature in pairs for g in nature.hot.tolist()),
+        emerging=tuple(ground.grid_code[nature.emerging] for ground, nature in pairs),
     )
     left = json.dumps(desk.open, ensure_ascii=False).encode()
     forms.write_aside(folder / "demo_open.json", left)
@@ -275,17 +266,92 @@ def write_demo(
     return summary
 
 
+def _told(tell: Progress, begun: float, part: float, stage: str, share: float) -> None:
+    tell(stage, begun + part * share)
+
+
 @dataclass(frozen=True)
 class _Desk:
-    """Where the files go and what has been written so far."""
+    """Where the files go, whose they are, and what has been written so far."""
 
     inbox: Path
     window: Window
     seed: int
-    records: dict[str, int]
-    dirt: dict[str, int]
+    records: Counter[str]
+    dirt: Counter[str]
     files: list[str]
     open: dict[str, list[dict[str, Any]]]
+    plan: Plan = DONGAN
+
+    def named(self, pattern: str, label: str = "") -> str:
+        """A file's name: of places other than Dong'an it holds the place's."""
+        place = self.plan.label.zh if self.plan.tag else ""
+        return pattern.format("_".join(part for part in (place, label) if part))
+
+    def span(self, unit: str) -> str:
+        """How much time a file covers: Dong'an sends several a dataset, the others one each."""
+        return unit if self.plan is DONGAN else "A"
+
+
+def _put_records(desk: _Desk, ground: Ground, nature: Character, tell: Progress) -> None:
+    """Write all records of one place."""
+    plan, window, seed = ground.plan, desk.window, desk.seed
+    desk = replace(desk, plan=plan)
+    micro = make_micro_grids(ground, window)
+
+    def filed(life: Life, *refers: str) -> Life:
+        """As the place's office files it: under its micro-grids, with its own numbers."""
+        return _numbered(refiled(life, micro, seed), plan.tag, refers)
+
+    tell("cases", 0.12)
+    cases = with_fewest_demands(make_cases(ground, nature, window, seed), ground)
+    town = {code: t for code, t in zip(ground.grid_code, ground.grid_township.tolist(), strict=True)}
+    quality = nature.quality[[town[code] for code in cases.columns["place"].tolist()]]
+    cases = filed(with_courses(cases, quality, seed), "matter_key")
+    _csv(desk, cases, "M", "事件_{}.csv", "gb18030", "\r\n", mixed=True)
+    tell("visits", 0.50)
+    _parquet(desk, filed(with_files(make_visits(ground, nature, window, seed), seed)), "H", "走访_{}.parquet")
+    tell("patrols", 0.60)
+    patrols = with_guards(make_patrols(ground, nature, window, seed), ground, window, seed)
+    _csv(desk, filed(patrols), "Q", "巡逻_{}.csv", "utf-8-sig", "\n", mixed=False)
+    _sites_csv(desk, ground)
+    tell("petitions", 0.70)
+    longer = replace(window, length=plan.months)
+    petitions = with_forwarding(make_petitions(ground, nature, longer, seed), seed)
+    petitions = filed(with_all_resolved(petitions, plan.resolved), "matter_key")
+    petitions_now = _ledgers(desk, petitions, "H", "信访台账_{}.xlsx")
+    tell("surveys", 0.76)
+    surveys = with_redoing(make_surveys(petitions_now, plan, window, seed), seed)
+    _ndjson(desk, _numbered(surveys, plan.tag), "回访_{}.ndjson")
+    tell("disputes", 0.78)
+    disputes = filed(make_disputes(ground, nature, window, seed), "dispute_id")
+    _ledgers(desk, disputes, "H", "矛盾纠纷台账_{}.xlsx")
+    _ndjson(desk, filed(make_wishes(ground, nature, window, seed)), "微心愿_{}.ndjson")
+    services = filed(make_services(ground, nature, window, seed))
+    _csv(desk, services, "Q", "办实事_{}.csv", "gb18030", "\r\n", mixed=True)
+    _ledgers(desk, filed(make_outreach(ground, window, seed)), "Y", "宣讲培训台账_{}.xlsx")
+    _parquet(desk, filed(make_entries(ground, nature, window, seed)), "Y", "平台信息_{}.parquet")
+    _ndjson(desk, filed(make_receptions(ground, window, seed)), "接访下访_{}.ndjson")
+    posts = make_posts(ground, micro, nature, window, seed)
+    _ledgers(desk, _numbered(posts, plan.tag), "A", "队伍岗位台账{}.xlsx")
+    tell("responses", 0.82)
+    _ndjson(desk, filed(make_responses(ground, nature, window, seed)), "接警_{}.ndjson")
+    tell("meetings", 0.85)
+    meetings = _ledgers(desk, make_meetings(ground, nature, window, seed), "Y", "月例会台账_{}.xlsx")
+    tell("work_items", 0.90)
+    items = make_items(meetings, ground, nature, window, seed)
+    _ledgers(desk, _numbered(items, plan.tag), "Y", "议定事项台账_{}.xlsx")
+
+
+def _numbered(life: Life, tag: str, refers: Sequence[str] = ()) -> Life:
+    """The records with the place's tag in their numbers, and in those they refer to: five places, one warehouse."""
+    if not tag:
+        return life
+    marked = {
+        name: texts([f"{key[:2]}{tag}{key[2:]}" for key in life.columns[name].tolist()])
+        for name in (life.key, *refers)
+    }
+    return replace(life, columns=life.columns | marked)
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -310,10 +376,11 @@ def _clear_earlier(folder: Path) -> None:
         (folder / "inbox" / Path(name).name).unlink(missing_ok=True)
 
 
-def _site_toml(as_of: datetime | None) -> str:
+def _site_toml(plans: Sequence[Plan], as_of: datetime | None) -> str:
+    home, name = (plans[0].code, plans[0].label) if len(plans) == 1 else (FIVE, FIVE_NAME)
     lines = [
-        'name = { zh = "东安县", en = "Dong\'an County" }',
-        'home = "431122"',
+        f'name = {{ zh = "{name.zh}", en = "{name.en}" }}',
+        f'home = "{home}"',
         f'timezone = "{TIMEZONE}"',
         "synthetic = true",
         f'notice = {{ zh = "{NOTICE.zh}", en = "{NOTICE.en}" }}',
@@ -323,19 +390,38 @@ def _site_toml(as_of: datetime | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _places_csv(ground: Ground) -> str:
-    """County, townships, villages and grids, each with its schematic outline."""
-    shapes = ground.mosaic()
+def _put_places(desk: _Desk, ground: Ground, shapes: Mosaic) -> None:
+    """The register of a place's places, and of its place groups where there are any."""
+    desk = replace(desk, plan=ground.plan)
+    text = _places_csv(ground, make_micro_grids(ground, desk.window), shapes, desk.window)
+    _put(
+        desk, desk.named("区划网格_{}.csv" if ground.plan.tag else "区划网格{}.csv"), text.encode("utf-8-sig")
+    )
+    desk.records["places"] += text.count("\n") - 1
+    if ground.plan.areas:
+        text = groups_csv(ground)
+        _put(desk, desk.named("片区_{}.csv"), text.encode("utf-8-sig"))
+        desk.records["place_groups"] += text.count("\n") - 1
+
+
+_SINCE, _LISTED = "2023-01-01", "2024-01-01 00:00:00"
+
+
+def _places_csv(ground: Ground, micro: MicroGrids, shapes: Mosaic, window: Window) -> str:
+    """The county, where it is one, townships, villages and grids with their schematic outlines, and micro-grids."""
     words = forms.wording("places")
     level = {code: spelling[0] for code, spelling in words.spellings["level"].items()}
     kind = {code: spelling[0] for code, spelling in words.spellings["kind"].items()}
     fields = ["code", "parent", "level", "name_zh", "name_en", "kind", "households", "households_to_visit"]
     fields += ["valid_from", "shape", "updated_at"]
-    rows = [(ground.county, "", "county", shapes.county)]
-    rows += [(t, t.parent, "township", s) for t, s in zip(ground.townships, shapes.townships, strict=True)]
+    towns = list(zip(ground.townships, shapes.townships, strict=True))
+    if ground.top in ground.townships:
+        rows = [(t, "", "township", s) for t, s in towns]
+    else:
+        rows = [(ground.top, "", "county", shapes.county), *((t, t.parent, "township", s) for t, s in towns)]
     rows += [(v, v.parent, "village", s) for v, s in zip(ground.villages, shapes.villages, strict=True)]
     lines = [",".join(words.headings[name] for name in fields)]
-    tail = '2023-01-01,"{}",2024-01-01 00:00:00'
+    tail = f'{_SINCE if ground.plan is DONGAN else window.begun},"{{}}",{_LISTED}'
     for here, parent, at, ring in rows:
         lines.append(
             f"{here.code},{parent},{level[at]},{here.zh},{here.en},,,,{tail.format(ring_text(ring))}"
@@ -345,6 +431,15 @@ def _places_csv(ground: Ground) -> str:
         lines.append(
             f"{code},{village.code},{level['grid']},{village.zh}第{n}网格,{village.en} Grid {n},{kind[ground.kind[i]]},"
             f"{ground.households[i]},{ground.to_visit[i]},{tail.format(ring_text(shapes.grids[i]))}"
+        )
+    since = str(micro.since or window.begun)
+    for code, g, n, homes in zip(
+        micro.codes, micro.grid.tolist(), micro.number.tolist(), micro.households.tolist(), strict=True
+    ):
+        village, grid = ground.villages[ground.village_of[g]], ground.ordinal[g]
+        lines.append(
+            f"{code},{ground.grid_code[g]},{level['micro_grid']},{village.zh}第{grid}网格第{n}微网格,"
+            f"{village.en} Grid {grid} Micro-grid {n},,{homes},,{since},,{max(f'{since} 00:00:00', _LISTED)}"
         )
     return "\n".join(lines) + "\n"
 
@@ -375,11 +470,11 @@ def _prepare(desk: _Desk, life: Life, unit: str) -> tuple[Columns, Sheets, list[
     """The records known now, spread over files with their dirt, and the files' labels."""
     rows = np.flatnonzero(life.columns[life.born] <= desk.window.cutoff)
     now = life.at(rows, np.full(len(rows), desk.window.cutoff))
-    file, labels = _period(now[life.born], unit)
-    rng = stream(desk.seed, f"dirt {life.dataset}")
+    file, labels = _period(now[life.born], desk.span(unit))
+    rng = stream(desk.seed, f"dirt {life.dataset}{desk.plan.tag}")
     sheets = scatter(life, now, rows, file, FAULTS[life.dataset], rng)
-    desk.records[life.dataset] = len(sheets.file)
-    desk.dirt[life.dataset] = sheets.dirt
+    desk.records[life.dataset] += len(sheets.file)
+    desk.dirt[life.dataset] += sheets.dirt
     return now, sheets, labels
 
 
@@ -394,7 +489,7 @@ def _note_open(desk: _Desk, life: Life, now: Columns, ended: str) -> None:
         for name, values in chosen.items()
     }
     rows = zip(*fields.values(), strict=True)
-    desk.open[life.dataset] = [dict(zip(fields, row, strict=True)) for row in rows]
+    desk.open.setdefault(life.dataset, []).extend(dict(zip(fields, row, strict=True)) for row in rows)
 
 
 def _csv(desk: _Desk, life: Life, unit: str, pattern: str, encoding: str, end: str, mixed: bool) -> None:
@@ -406,14 +501,14 @@ def _csv(desk: _Desk, life: Life, unit: str, pattern: str, encoding: str, end: s
     )
     for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
         data = forms.csv_bytes(texts, first, last, encoding, end)
-        _put(desk, pattern.format(label), data)
+        _put(desk, desk.named(pattern, label), data)
 
 
 def _ndjson(desk: _Desk, life: Life, pattern: str) -> None:
     _, sheets, labels = _prepare(desk, life, "Y")
     texts = forms.text_columns(life.dataset, sheets, None, seconds=True)
     for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
-        _put(desk, pattern.format(label), forms.ndjson_bytes(texts, first, last))
+        _put(desk, desk.named(pattern, label), forms.ndjson_bytes(texts, first, last))
 
 
 def _sites_csv(desk: _Desk, ground: Ground) -> None:
@@ -421,14 +516,14 @@ def _sites_csv(desk: _Desk, ground: Ground) -> None:
     columns = key_sites(ground)
     n = len(columns["site_id"])
     texts = forms.text_columns("key_sites", Sheets(columns, np.zeros(n, dtype=np.int64), {}, 0), None)
-    _put(desk, "重点部位.csv", forms.csv_bytes(texts, 0, n, "utf-8-sig", "\n"))
-    desk.records["key_sites"] = n
+    _put(desk, desk.named("重点部位{}.csv"), forms.csv_bytes(texts, 0, n, "utf-8-sig", "\n"))
+    desk.records["key_sites"] += n
 
 
 def _parquet(desk: _Desk, life: Life, unit: str, pattern: str) -> None:
     _, sheets, labels = _prepare(desk, life, unit)
     for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
-        _put(desk, pattern.format(label), forms.parquet_bytes(forms.parquet_table(sheets, first, last)))
+        _put(desk, desk.named(pattern, label), forms.parquet_bytes(forms.parquet_table(sheets, first, last)))
 
 
 def _ledgers(desk: _Desk, life: Life, unit: str, pattern: str) -> Columns:
@@ -442,8 +537,8 @@ def _ledgers(desk: _Desk, life: Life, unit: str, pattern: str) -> Columns:
     for label, (first, last) in zip(labels, forms.slices(sheets, len(labels)), strict=True):
         _put(
             desk,
-            pattern.format(label),
-            forms.ledger_bytes(life.dataset, sheets, first, last, desk.window.until, rng),
+            desk.named(pattern, label),
+            forms.ledger_bytes(life.dataset, desk.plan.label.zh, sheets, first, last, desk.window.until, rng),
         )
     return now
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,17 +88,18 @@ TIERS = ["grid", "village", "township", "county"]
 TIER_SHARE = [0.30, 0.34, 0.26, 0.10]
 TIER_HOURS = np.array([24.0, 72.0, 120.0, 240.0])
 DEPARTMENT = {
-    "upkeep": "县城市管理和综合执法局",
-    "safety": "县应急管理局",
-    "environment": "县生态环境分局",
-    "disputes": "县司法局",
-    "livelihood": "县民政局",
-    "crime_prevention": "县公安局",
-    "emergency": "县消防救援大队",
-    "rural": "县农业农村局",
-    "suggestion": "县信访局",
-    "other": "县政务服务中心",
+    "upkeep": "城市管理和综合执法局",
+    "safety": "应急管理局",
+    "environment": "生态环境分局",
+    "disputes": "司法局",
+    "livelihood": "民政局",
+    "crime_prevention": "公安局",
+    "emergency": "消防救援大队",
+    "rural": "农业农村局",
+    "suggestion": "信访局",
+    "other": "政务服务中心",
 }
+"""What follows the name of the office: 县应急管理局, 区应急管理局."""
 
 
 @dataclass(frozen=True)
@@ -114,19 +115,22 @@ class Character:
 
 
 def character(ground: Ground, seed: int) -> Character:
-    """Townships differ, two are slow; a few grids are far above their neighbours, one only lately."""
+    """Townships differ, one in seven is slow; a few grids are far above their neighbours, one only lately."""
     rng = stream(seed, "character")
     towns = len(ground.townships)
     quality = np.clip(rng.normal(0.3, 0.5, towns), -0.6, 1.2)
     slow = rng.choice(towns, max(1, towns // 7), replace=False)
     quality[slow] = -1.9
+    if ground.plan.quality is not None:
+        quality[:] = ground.plan.quality
     rate = rng.lognormal(0.0, 0.16, towns)[ground.grid_township] * rng.lognormal(
         -0.02, 0.2, len(ground.grid_code)
     )
     rate *= np.array([1.15 if v.en.endswith("Community") else 0.97 for v in ground.villages])[
         ground.village_of
     ]
-    usual = np.flatnonzero((np.array(ground.kind) == "comprehensive") & (ground.households >= 110))
+    large = min(110.0, float(np.median(ground.households)))
+    usual = np.flatnonzero((np.array(ground.kind) == "comprehensive") & (ground.households >= large))
     count = 6 if len(ground.grid_code) > 200 else 3
     chosen: list[int] = []
     for grid in rng.permutation(usual).tolist():
@@ -144,12 +148,30 @@ def character(ground: Ground, seed: int) -> Character:
     )
 
 
+def with_fewest_demands(cases: Life, ground: Ground) -> Life:
+    """The plan's quiet village has fewer hotline demands than any of its peers, in every year: what exceeds half of
+    the least came by its grid workers instead."""
+    plan = ground.plan
+    if not plan.quiet:
+        return cases
+    channel = cases.columns["channel"].copy()
+    village = np.array([code[: len(plan.quiet)] for code in cases.columns["place"].tolist()])
+    year = cases.columns["reported_at"].astype("datetime64[Y]")
+    hotline = channel == "hotline"
+    for one in np.unique(year):
+        calls = hotline & (year == one)
+        least = min(int((calls & (village == peer)).sum()) for peer in plan.urban if peer != plan.quiet)
+        channel[np.flatnonzero(calls & (village == plan.quiet))[least // 2 :]] = "grid_worker"
+    return replace(cases, columns=cases.columns | {"channel": channel})
+
+
 def make_cases(ground: Ground, nature: Character, window: Window, seed: int) -> Life:
     """About 150,000 cases in the full county over 24 months."""
     rng = stream(seed, "cases")
     busy = window.busy((1.0, 0.95, 1.02, 1.03, 1.02, 1.06, 1.08, 1.02, 1.0, 1.04, 1.0, 1.0), 0.72, 0.45, 0.6)
     busy = busy / busy.mean() * np.linspace(0.94, 1.06, len(busy))
-    expected = np.outer(ground.households * nature.rate * CASES_PER_HOUSEHOLD_DAY, busy)
+    rate = CASES_PER_HOUSEHOLD_DAY * ground.plan.pace
+    expected = np.outer(ground.households * nature.rate * rate, busy)
     expected[nature.hot] *= 4.6
     recent = window.days >= np.datetime64(window.until, "D") - 90
     expected[nature.emerging] *= np.where(recent, 4.8, 0.9)
@@ -180,8 +202,8 @@ def make_cases(ground: Ground, nature: Character, window: Window, seed: int) -> 
 
     town = ground.grid_township[grid]
     tier = rng.choice(4, n, p=TIER_SHARE)
-    government = texts([f"{t.zh}人民政府" for t in ground.townships])
-    department = texts([DEPARTMENT[c] for c in CATEGORIES])
+    government = texts(ground.governments)
+    department = texts([ground.plan.office + DEPARTMENT[c] for c in CATEGORIES])
     unit = np.where(tier == 3, department[category], government[town])
 
     refused = rng.random(n) < 0.038

@@ -183,6 +183,23 @@ def with_forwarding(petitions: Life, seed: int) -> Life:
     return replace(petitions, columns=columns | extra, state=state)
 
 
+def with_all_resolved(petitions: Life, villages: tuple[str, ...]) -> Life:
+    """In these villages every first petition accepted is replied to, closed and resolved within its time limit."""
+    if not villages:
+        return petitions
+    columns = petitions.columns
+    own = np.array([code.startswith(villages) for code in columns["place"].tolist()], dtype=bool)
+    accepted = columns["accepted_at"]
+    own &= (columns["kind"] == "first") & ~np.isnat(accepted)
+    limit = np.where(np.isnat(columns["extended_at"]), 60.0, 90.0) * 24
+    late = own & ~(columns["closed_at"] <= later(accepted, limit))
+    replied = np.where(late, minute(later(accepted, 0.8 * limit)), columns["replied_at"])
+    closed = np.where(late, minute(later(replied, 24.0)), columns["closed_at"])
+    resolved = np.where(own, closed, columns["resolved_at"])
+    changed: Columns = {"replied_at": replied, "closed_at": closed, "resolved_at": resolved}
+    return replace(petitions, columns=columns | changed)
+
+
 def with_files(visits: Life, seed: int) -> Life:
     """Visits that refresh a household's file, and when the next one is due."""
     rng = stream(seed, "visit courses")

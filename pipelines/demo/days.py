@@ -27,14 +27,15 @@ def stream(seed: int, name: str) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Window:
-    """24 calendar months that end with the month of `until`; nothing happens after `now` (site's local time)."""
+    """Calendar months (24) that end with the month of `until`; nothing happens after `now` (site's local time)."""
 
     until: date
     now: datetime
+    length: int = MONTHS
 
     @cached_property
     def start(self) -> date:
-        index = self.until.year * 12 + self.until.month - MONTHS
+        index = self.until.year * 12 + self.until.month - self.length
         return date(index // 12, index % 12 + 1, 1)
 
     @property
@@ -44,8 +45,23 @@ class Window:
     @property
     def published(self) -> tuple[date, date]:
         """The published window moved to the last calendar year that ended before `until`: 1 January to 26 December."""
-        year = self.until.year - 1
-        return date(year, 1, 1), date(year, 12, 26)
+        return date(self.last_year, 1, 1), date(self.last_year, 12, 26)
+
+    @property
+    def last_year(self) -> int:
+        """The last calendar year that ended before `until`."""
+        return self.until.year - 1
+
+    @property
+    def begun(self) -> date:
+        """A day before any record: 1 January, three years before the last complete one."""
+        return date(self.last_year - 3, 1, 1)
+
+    @property
+    def middle(self) -> date:
+        """The first day of the month half-way through."""
+        index = self.start.year * 12 + self.start.month - 1 + self.length // 2
+        return date(index // 12, index % 12 + 1, 1)
 
     @cached_property
     def days(self) -> Times:

@@ -21,12 +21,13 @@ from pipelines.demo.days import (
     stream,
 )
 from pipelines.demo.ground import Ground
-from pipelines.demo.table import Columns, Life, drawn, known, latest, take, texts
+from pipelines.demo.table import Columns, Life, drawn, join, known, latest, take, texts
 
 PATROLS_PER_DAY = 35_000 / 730 / 1326
 ALARMS_PER_HOUSEHOLD_DAY = 2_500 / 730 / 168_174
 
 COVERED = 0.962
+DRIVE_DAYS = 95
 ALARM_KINDS = ["fire", "traffic", "drowning", "security", "natural", "missing", "other"]
 ALARM_SHARE = np.array([0.16, 0.27, 0.02, 0.30, 0.06, 0.07, 0.12])
 ALARM_SEASON = {
@@ -38,7 +39,10 @@ ALARM_SEASON = {
 
 
 def make_visits(ground: Ground, nature: Character, window: Window, seed: int) -> Life:
-    """One visit for nearly every duty household and month; a few households are visited twice, some nobody opens."""
+    """One visit for nearly every duty household and month; a few households are visited twice, some nobody opens.
+
+    At the end of the window a drive for the household files calls on most households once.
+    """
     rng = stream(seed, "visits")
     grids, months = len(ground.grid_code), len(window.months)
     duty = np.repeat(np.arange(grids * months), np.tile(ground.to_visit, months))
@@ -74,8 +78,39 @@ def make_visits(ground: Ground, nature: Character, window: Window, seed: int) ->
         "_solved_at": np.where(solved > 0, visited + hours(24 * rng.gamma(2.0, 4.5, n) + 1), UNKNOWN),
         "_typing": rng.integers(60, 14_400, n),
     }
-    columns = take(columns, np.argsort(visited, kind="stable"))
+    columns = join([columns, _file_drive(ground, nature, window, seed)])
+    columns = take(columns, np.argsort(columns["visited_at"], kind="stable"))
     return Life("visits", "visit_id", "visited_at", columns, visit_state)
+
+
+def _file_drive(ground: Ground, nature: Character, window: Window, seed: int) -> Columns:
+    """Visits of the drive that renews the household files: four households in five in the last `DRIVE_DAYS`.
+
+    The monthly duty is a few households a grid; without the drive one file in sixteen would be fresh.
+    """
+    rng = stream(seed, "file drive")
+    grid = np.repeat(np.arange(len(ground.grid_code)), ground.households)
+    household = np.arange(len(grid)) - np.searchsorted(grid, grid) + 1
+    level = np.clip(0.8 + 0.06 * nature.quality[ground.grid_township[grid]], 0.6, 0.92)
+    rows = np.flatnonzero(rng.random(len(grid)) < level)
+    n = len(rows)
+    grid, household = grid[rows], household[rows]
+    visited = moments(window.days[-DRIVE_DAYS:][rng.integers(0, DRIVE_DAYS, n)], VISITING, rng)
+    result = drawn(["normal", "need", "absent"], [0.955, 0.035, 0.01], n, rng)
+    noted = np.where(result == "need", 1, 0)
+    solved = np.where(rng.random(n) < 0.93, noted, 0)
+    keys = [f"H{ground.grid_code[g]}{h:03d}" for g, h in zip(grid.tolist(), household.tolist(), strict=True)]
+    return {
+        "visit_id": serials(visited, "DA", 5),
+        "place": texts(ground.grid_code)[grid],
+        "household_key": texts(keys),
+        "result": result,
+        "needs_noted": noted,
+        "needs_closed": solved,
+        "visited_at": visited,
+        "_solved_at": np.where(solved > 0, visited + hours(24 * rng.gamma(2.0, 4.5, n) + 1), UNKNOWN),
+        "_typing": rng.integers(60, 14_400, n),
+    }
 
 
 def visit_state(life: Columns, at: Times) -> Columns:
@@ -95,7 +130,7 @@ def make_patrols(ground: Ground, nature: Character, window: Window, seed: int) -
     busy = window.busy((1.1, 1.1, 1, 1, 1, 1.05, 1.08, 1.05, 1, 1.05, 1, 1.1), 1.12, 1.3, 1.2)
     busy = busy / busy.mean()
     grids = len(ground.grid_code)
-    day = np.repeat(np.arange(len(busy)), rng.poisson(PATROLS_PER_DAY * grids * busy))
+    day = np.repeat(np.arange(len(busy)), rng.poisson(PATROLS_PER_DAY * ground.plan.pace * grids * busy))
     n = len(day)
     weight = np.ones(grids)
     weight[nature.hot] = 2.5

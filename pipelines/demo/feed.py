@@ -17,6 +17,7 @@ from pipelines.demo.dirt import Sheets
 from pipelines.demo.ground import Scale, make_ground
 from pipelines.demo.petitions import CATEGORIES as PETITION_CATEGORIES
 from pipelines.demo.petitions import UNIT
+from pipelines.demo.plans import PLANS
 from pipelines.demo.table import Columns
 from warehouse.mistake import Mistake
 from warehouse.site import Site
@@ -73,11 +74,17 @@ class Drops:
             raise Mistake(
                 str(site.folder / "demo.json"), f"no demo here: {error}", "run 'nerve demo' first"
             ) from error
-        self.ground = make_ground(cast(Scale, report["scale"]))
+        grounds = [make_ground(cast(Scale, report["scale"]), PLANS[name]) for name in report["places"]]
+        self.codes = [code for ground in grounds for code in ground.grid_code]
+        self.households = np.concatenate([ground.households for ground in grounds])
+        self.governments = [
+            ground.governments[t] for ground in grounds for t in ground.grid_township.tolist()
+        ]
+        self.offices = [ground.plan.office for ground in grounds for _ in ground.grid_code]
         self.calibrated_to = date.fromisoformat(report["window"][1])
-        weight = self.ground.households.astype(np.float64)
-        for code in (*report["hotspots"], report["emerging"]):
-            weight[self.ground.grid_code.index(code)] *= 4.0
+        weight = self.households.astype(np.float64)
+        for code in (*report["hotspots"], *report["emerging"]):
+            weight[self.codes.index(code)] *= 4.0
         self.weight = weight / weight.sum()
         started = datetime.now(UTC)
         self.rng = np.random.default_rng([seed, int(started.timestamp() * 1e6)])
@@ -136,17 +143,18 @@ class Drops:
             grid, tier = self._grid(), int(self.rng.choice(4, p=[0.3, 0.34, 0.26, 0.1]))
             category = self._any(CATEGORIES[:8])
             key, subcategory = self._key("SJ"), self._any(SUBCATEGORIES[category])
-            town = self.ground.townships[self.ground.grid_township[grid]]
             reported = now - timedelta(seconds=int(self.rng.integers(1, 40)))
             dispatched = self.rng.random() < 0.6
             fresh.append(
                 {
                     "case_id": key,
-                    "place": self.ground.grid_code[grid],
+                    "place": self.codes[grid],
                     "category": category,
                     "subcategory": subcategory,
                     "channel": str(self.rng.choice(CHANNELS, p=CHANNEL_SHARE)),
-                    "unit": DEPARTMENT[category] if tier == 3 else f"{town.zh}人民政府",
+                    "unit": self.offices[grid] + DEPARTMENT[category]
+                    if tier == 3
+                    else self.governments[grid],
                     "status": "dispatched" if dispatched else "filed",
                     "matter_key": f"M{key}",
                     "_text": f"{subcategory}问题。请核实处理。",
@@ -189,12 +197,12 @@ class Drops:
         topic, grid, key = int(self.rng.integers(len(PETITION_CATEGORIES))), self._grid(), self._key("XF")
         fresh: Record = {
             "petition_id": key,
-            "place": self.ground.grid_code[grid],
+            "place": self.codes[grid],
             "category": PETITION_CATEGORIES[topic],
             "channel": self._any(["visit", "online", "phone", "letter"]),
             "kind": "first",
             "route": "petition",
-            "unit": str(UNIT[topic]),
+            "unit": self.offices[grid] + str(UNIT[topic]),
             "status": "registered",
             "people": 1,
             "matter_key": key,
@@ -257,8 +265,8 @@ class Drops:
         return [
             {
                 "visit_id": self._key("ZF"),
-                "place": self.ground.grid_code[grid],
-                "household_key": f"H{self.ground.grid_code[grid]}{number:03d}",
+                "place": self.codes[grid],
+                "household_key": f"H{self.codes[grid]}{number:03d}",
                 "result": "need" if need else "normal",
                 "needs_noted": int(need),
                 "needs_closed": 0,
@@ -266,9 +274,7 @@ class Drops:
                 "visited_at": _iso(now - timedelta(seconds=int(self.rng.integers(1, 600)))),
                 "updated_at": _iso(now),
             }
-            for number in self.rng.choice(
-                np.arange(1, self.ground.households[grid] + 1), 2, replace=False
-            ).tolist()
+            for number in self.rng.choice(np.arange(1, self.households[grid] + 1), 2, replace=False).tolist()
         ]
 
     def _patrols(self, now: datetime) -> list[Record]:
@@ -279,7 +285,7 @@ class Drops:
             records.append(
                 {
                     "patrol_id": self._key("XL"),
-                    "place": self.ground.grid_code[self._grid()],
+                    "place": self.codes[self._grid()],
                     "team_kind": self._any(["auxiliary", "volunteer", "police", "joint"]),
                     "shift": "day" if 6 <= now.hour < 18 else "night",
                     "planned_start": _iso(start),
@@ -298,7 +304,7 @@ class Drops:
         alarm = now - timedelta(minutes=minutes)
         fresh: Record = {
             "response_id": self._key("JC"),
-            "place": self.ground.grid_code[self._grid()],
+            "place": self.codes[self._grid()],
             "kind": self._any(["fire", "traffic", "security", "missing", "other"]),
             "alarm_at": _iso(alarm),
             "dispatched_at": _iso(alarm + timedelta(seconds=60)),
@@ -330,7 +336,7 @@ class Drops:
         if dataset in ("petitions", "work_items"):
             path = inbox / f"{'信访台账' if dataset == 'petitions' else '议定事项台账'}_{name}.xlsx"
             made = self.site.now().date()
-            data = forms.ledger_bytes(dataset, sheets, 0, last, made, self.rng)
+            data = forms.ledger_bytes(dataset, self.site.name.zh, sheets, 0, last, made, self.rng)
         elif dataset == "visits":
             path = inbox / f"走访_{name}.parquet"
             data = forms.parquet_bytes(forms.parquet_table(sheets, 0, last))

@@ -31,13 +31,14 @@ EXTRA_HEADINGS = {"_text": "事件描述"}
 """Free text that loading is known to drop."""
 
 TITLES = {
-    "disputes": "东安县矛盾纠纷排查调处台账(演示合成数据)",
-    "outreach": "东安县宣讲培训台账(演示合成数据)",
-    "posts": "东安县网格队伍岗位台账(演示合成数据)",
-    "petitions": "东安县信访事项登记台账(演示合成数据)",
-    "meetings": "东安县乡村振兴月例会台账(演示合成数据)",
-    "work_items": "东安县月例会议定事项台账(演示合成数据)",
+    "disputes": "矛盾纠纷排查调处台账(演示合成数据)",
+    "outreach": "宣讲培训台账(演示合成数据)",
+    "posts": "网格队伍岗位台账(演示合成数据)",
+    "petitions": "信访事项登记台账(演示合成数据)",
+    "meetings": "乡村振兴月例会台账(演示合成数据)",
+    "work_items": "月例会议定事项台账(演示合成数据)",
 }
+"""What follows the name of the place."""
 SLASHED = 0.3
 """Share of times written 2025/3/4 9:05 instead of 2025-03-04 09:05."""
 
@@ -169,26 +170,26 @@ def ndjson_bytes(columns: dict[str, list[str]], first: int, last: int) -> bytes:
 
 
 def ledger_bytes(
-    dataset: str, sheets: Sheets, first: int, last: int, made: date, rng: np.random.Generator
+    dataset: str, place: str, sheets: Sheets, first: int, last: int, made: date, rng: np.random.Generator
 ) -> bytes:
-    """An XLSX ledger: merged title, a line with the date, headings, rows, a line of totals.
+    """An XLSX ledger of a place: merged title, a line with the date, headings, rows, a line of totals.
 
     Times are date cells, one in seven a text; the workbook's own dates are fixed, so that bytes repeat.
     """
-    words = wording(dataset)
+    words, title = wording(dataset), place + TITLES[dataset]
     headings = ["序号", *(words.headings[name] for name in sheets.columns)]
     memory = io.BytesIO()
     with xlsxwriter.Workbook(
         memory, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     ) as book:
-        book.set_properties({"title": TITLES[dataset], "created": datetime(made.year, made.month, made.day)})  # noqa: DTZ001
+        book.set_properties({"title": title, "created": datetime(made.year, made.month, made.day)})  # noqa: DTZ001
         sheet = book.add_worksheet("台账")
         bold = book.add_format({"bold": True, "align": "center", "font_size": 16})
         head = book.add_format({"bold": True, "bottom": 1})
         times = book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
         sheet.set_column(0, 0, 6)
         sheet.set_column(1, len(headings) - 1, 18)
-        sheet.merge_range(0, 0, 0, len(headings) - 1, TITLES[dataset], bold)
+        sheet.merge_range(0, 0, 0, len(headings) - 1, title, bold)
         sheet.write_string(1, 0, f"制表日期:{made.year}年{made.month}月{made.day}日")
         for column, heading in enumerate(headings):
             sheet.write_string(2, column, heading, head)

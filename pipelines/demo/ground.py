@@ -1,4 +1,4 @@
-"""The ground of the demo: Dong'an's real townships and villages, and 1,326 grids of our own making."""
+"""The ground of the demo: a place's real townships and villages, and grids of our own making."""
 
 from __future__ import annotations
 
@@ -11,24 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.demo.mosaic import Mosaic, lay_out
+from pipelines.demo.plans import DONGAN, Plan
 
 Scale = Literal["full", "small"]
 
-COUNTY = "431122"
 FOREST_FARMS = ("431122400", "431122401")
-GRIDS = 1326
 VILLAGES = 344
+"""Of Dong'an: other grounds take their share of what it published."""
 
 SMALL_WORLD = {"431122100": 14, "431122102": 10}
 """Township → how many of its villages the small world has."""
-
-SCHEMATIC = {
-    "431122103": (111.535, 26.345),  # 横塘镇: east, between 井头圩 and 石期市
-    "431122110": (111.250, 26.660),  # 花桥镇: north-west, west of 新圩江
-    "431122111": (111.480, 26.760),  # 大盛镇: north-east, above 芦洪市
-    "431122112": (111.245, 26.555),  # 南桥镇: west of 鹿马桥
-}
-"""Townships without a published box (longitude, latitude): put into gaps the boxes leave. Not surveyed."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +35,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Ground:
-    """All places, and for each grid arrays of equal length in the order of their codes."""
+    """All places, and for each grid arrays of equal length in the order of their codes.
 
-    county: Place
+    `top`: the county, or the township itself, which is then the one of `townships`.
+    """
+
+    plan: Plan
+    top: Place
     townships: tuple[Place, ...]
     villages: tuple[Place, ...]
     township_of: NDArray[np.int64]
@@ -64,9 +60,20 @@ class Ground:
         """Per grid the index of its township."""
         return self.township_of[self.village_of]
 
+    @property
+    def share(self) -> float:
+        """How much happens here against the full Dong'an, by villages and pace."""
+        return len(self.villages) * self.plan.pace / VILLAGES
+
+    @property
+    def governments(self) -> list[str]:
+        """Per township the name of its office."""
+        return [t.zh + ("办事处" if t.zh.endswith("街道") else "人民政府") for t in self.townships]
+
     def mosaic(self) -> Mosaic:
         """The schematic outlines (2 s for the full county); the same at any seed of the records."""
-        return lay_out(self.anchors, self.township_of.tolist(), self.village_of.tolist(), seed=431122)
+        seed = int(self.plan.code)
+        return lay_out(self.anchors, self.township_of.tolist(), self.village_of.tolist(), seed=seed)
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -75,41 +82,58 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 
 def village_name(official: str) -> str:
-    """柳溪村村委会 → 柳溪村; what would lose its kind of place keeps its suffix: 江北居委会."""
-    for suffix in ("村委会", "居委会"):
+    """柳溪村村委会 → 柳溪村, 北山村委会 → 北山村; what would lose its kind of place keeps its suffix: 江北居委会."""
+    for suffix in ("村民委员会", "村委会", "居民委员会", "居委会"):
         short = official.removesuffix(suffix)
-        if short != official and short.endswith(("村", "社区")):
+        if short == official:
+            continue
+        if short.endswith(("村", "社区")):
             return short
+        return f"{short}村" if suffix.startswith("村") else official
     return official
 
 
-def make_ground(scale: Scale) -> Ground:
-    """The ground of the full county (15 townships, 344 villages, 1,326 grids) or of the small world (2, 24, 93)."""
-    rows = [r for r in _rows("dongan_431122.csv") if r["code"][:9] not in FOREST_FARMS]
-    county = next(_place(r) for r in rows if r["level"] == "county")
-    townships = [_place(r) for r in rows if r["level"] == "township"]
-    villages = [_place(r) for r in rows if r["level"] == "village"]
-    if scale == "small":
+def make_ground(scale: Scale, plan: Plan = DONGAN) -> Ground:
+    """The ground of a place (the full Dong'an: 15 townships, 344 villages, 1,326 grids); `small`, for Dong'an alone:
+    2 townships, 24 villages, 93 grids."""
+    rows = [r for r in _rows(plan.data) if r["code"][:9] not in FOREST_FARMS]
+    top = next(_place(r, plan) for r in rows if r["code"] == plan.code)
+    townships = [_place(r, plan) for r in rows if r["level"] == "township"]
+    villages = [_place(r, plan) for r in rows if r["level"] == "village"]
+    if scale == "small" and plan is DONGAN:
         townships = [t for t in townships if t.code in SMALL_WORLD]
         villages = [v for t in townships for v in _some(villages, t.code, SMALL_WORLD[t.code])]
     index = {t.code: i for i, t in enumerate(townships)}
     township_of = np.array([index[v.parent] for v in villages])
-    rng = np.random.default_rng(344)
-    size = _grids_per_village(villages, round(GRIDS * len(villages) / VILLAGES), rng)
+    rng = np.random.default_rng(VILLAGES)
+    if plan is DONGAN:
+        total = round(plan.grids * len(villages) / VILLAGES)
+        size = _grids_per_village(villages, total, (4.8, 3.7, 0.9), (2, 6), rng)
+    else:
+        size = _planned(plan, villages, rng)
     village_of = np.repeat(np.arange(len(villages)), size)
     ordinal = np.concatenate([np.arange(1, n + 1) for n in size])
     urban = np.array([v.en.endswith("Community") for v in villages])[village_of]
-    households = np.clip(np.round(rng.normal(np.where(urban, 150, 123), 27)), 60, 220).astype(np.int64)
+    in_town, outside, spread, least, most = plan.households
+    mean = np.where(urban, in_town, outside)
+    households = np.clip(np.round(rng.normal(mean, spread)), least, most).astype(np.int64)
     kind = np.full(len(village_of), "comprehensive", dtype=object)
-    spare = np.flatnonzero((ordinal == size[village_of]) & (size[village_of] >= 4))
-    dedicated = rng.choice(spare, max(3, len(village_of) // 28), replace=False)
-    kind[dedicated] = rng.choice(["enterprise", "school", "market"], len(dedicated), p=[0.4, 0.35, 0.25])
+    if plan.dedicated is None:
+        spare = np.flatnonzero((ordinal == size[village_of]) & (size[village_of] >= 4))
+        dedicated = rng.choice(spare, max(3, len(village_of) // 28), replace=False)
+        kind[dedicated] = rng.choice(["enterprise", "school", "market"], len(dedicated), p=[0.4, 0.35, 0.25])
+    else:
+        words = [word for word, count in plan.dedicated.items() for _ in range(count)]
+        spare = np.flatnonzero((ordinal == size[village_of]) & (ordinal > 1))
+        dedicated = rng.choice(spare, len(words), replace=False)
+        kind[dedicated] = words
     households[dedicated] = rng.integers(60, 91, len(dedicated))
     to_visit = np.clip(np.round(households / 46 + rng.normal(0, 0.75, len(households))), 1, 5).astype(
         np.int64
     )
     return Ground(
-        county=county,
+        plan=plan,
+        top=top,
         townships=tuple(townships),
         villages=tuple(villages),
         township_of=township_of,
@@ -121,12 +145,14 @@ def make_ground(scale: Scale) -> Ground:
         kind=tuple(kind.tolist()),
         households=households,
         to_visit=to_visit,
-        anchors=_anchors(townships),
+        anchors=_anchors(townships, plan),
     )
 
 
-def _place(row: dict[str, str]) -> Place:
-    return Place(row["code"], row["parent_code"], village_name(row["name_zh"]), row["name_en"])
+def _place(row: dict[str, str], plan: Plan) -> Place:
+    name = plan.rename.get(row["code"])
+    zh, en = (name.zh, name.en) if name else (village_name(row["name_zh"]), row["name_en"])
+    return Place(row["code"], row["parent_code"], zh, en)
 
 
 def _some(villages: list[Place], township: str, count: int) -> list[Place]:
@@ -135,21 +161,45 @@ def _some(villages: list[Place], township: str, count: int) -> list[Place]:
     return [own[i * len(own) // count] for i in range(count)]
 
 
-def _grids_per_village(villages: list[Place], total: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """2 to 6 grids per village, communities more, `total` in all."""
+def _planned(plan: Plan, villages: list[Place], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Grids per village: exactly as many as planned where the plan names a township or village, the rest as they come."""
+    size = np.zeros(len(villages), dtype=np.int64)
+    free = np.ones(len(villages), dtype=bool)
+    for code, count in [*plan.exactly.items(), (plan.code, plan.grids - sum(plan.exactly.values()))]:
+        own = np.flatnonzero([v.code.startswith(code) for v in villages] & free)
+        mean = count / len(own)
+        usual, bounds = (1.12 * mean, 0.94 * mean, 0.24 * mean), (max(1, int(mean / 2)), int(2 * mean) + 1)
+        size[own] = _grids_per_village([villages[v] for v in own], count, usual, bounds, rng)
+        free[own] = False
+    return size
+
+
+def _grids_per_village(
+    villages: list[Place],
+    total: int,
+    usual: tuple[float, float, float],
+    bounds: tuple[int, int],
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """`total` grids in all, each village within `bounds`; `usual`: a community's, a village's, and the spread."""
     urban = np.array([v.en.endswith("Community") for v in villages])
-    size = np.clip(np.round(rng.normal(np.where(urban, 4.8, 3.7), 0.9)), 2, 6).astype(np.int64)
+    least, most = bounds
+    size = np.clip(np.round(rng.normal(np.where(urban, usual[0], usual[1]), usual[2])), least, most).astype(
+        np.int64
+    )
     while (short := total - int(size.sum())) != 0:
-        free = np.flatnonzero(size < 6 if short > 0 else size > 2)
+        free = np.flatnonzero(size < most if short > 0 else size > least)
         chosen = rng.choice(free, min(abs(short), len(free)), replace=False)
         size[chosen] += 1 if short > 0 else -1
     return size
 
 
-def _anchors(townships: list[Place]) -> NDArray[np.float64]:
-    """East and north of each township: the centre of its published box, else its schematic position."""
-    centre = {
-        r["code"]: (float(r["center_lon"]), float(r["center_lat"])) for r in _rows("township_bbox_431122.csv")
-    }
-    degrees = np.array([centre.get(t.code) or SCHEMATIC[t.code] for t in townships])
-    return np.asarray(degrees * np.array([np.cos(np.radians(26.5)), 1.0]))
+def _anchors(townships: list[Place], plan: Plan) -> NDArray[np.float64]:
+    """East and north of each township: the centre of its published box, else its schematic position. One township
+    lies anywhere."""
+    if len(townships) == 1:
+        return np.zeros((1, 2))
+    centre = {r["code"]: (float(r["center_lon"]), float(r["center_lat"])) for r in _rows(plan.boxes)}
+    degrees = np.array([centre.get(t.code) or plan.schematic[t.code] for t in townships])
+    north = round(float(degrees[:, 1].mean()) * 2) / 2
+    return np.asarray(degrees * np.array([np.cos(np.radians(north)), 1.0]))

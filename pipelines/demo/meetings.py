@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.demo.cases import Character
 from pipelines.demo.days import UNKNOWN, Ints, Times, Window, hours, later, minute, serials, stream
-from pipelines.demo.ground import VILLAGES, Ground
+from pipelines.demo.ground import Ground
 from pipelines.demo.table import Column, Columns, Life, known, latest, take, texts
 
 PUBLISHED = (2046, 4316, 3930)
@@ -27,14 +27,14 @@ TITLES: dict[str, tuple[str, ...]] = {
 CATEGORIES = list(TITLES)
 SHARE = [0.24, 0.19, 0.14, 0.08, 0.14, 0.13, 0.06, 0.02]
 COUNTY_OWNER = {
-    "environment": "县生态环境分局",
-    "roads_water": "县水利局",
-    "farm_business": "县农业农村局",
-    "assets": "县农业农村局",
-    "benefits": "县民政局",
-    "safety": "县应急管理局",
-    "culture": "县文化旅游广电体育局",
-    "other": "县农业农村局",
+    "environment": "生态环境分局",
+    "roads_water": "水利局",
+    "farm_business": "农业农村局",
+    "assets": "农业农村局",
+    "benefits": "民政局",
+    "safety": "应急管理局",
+    "culture": "文化旅游广电体育局",
+    "other": "农业农村局",
 }
 
 
@@ -48,9 +48,8 @@ class Calibration:
 
 
 def calibration(ground: Ground) -> Calibration:
-    """The published totals, in proportion to the villages of this ground (all 344: exactly as published)."""
-    share = len(ground.villages) / VILLAGES
-    meetings, items, done = (round(total * share) for total in PUBLISHED)
+    """The published totals, in proportion to this ground (the full Dong'an: exactly as published)."""
+    meetings, items, done = (round(total * ground.share) for total in PUBLISHED)
     return Calibration(meetings, items, done)
 
 
@@ -124,9 +123,11 @@ def make_items(meetings: Columns, ground: Ground, nature: Character, window: Win
     topic = rng.choice(len(CATEGORIES), n, p=np.array(SHARE) / np.sum(SHARE))
     pick = rng.random(n)
     committee = texts([committee_of(v.zh) for v in ground.villages])[village]
-    government = texts([f"{t.zh}人民政府" for t in ground.townships])[town]
+    government = texts(ground.governments)[town]
     level = rng.random(n)
-    owner = np.where(level < 0.62, committee, np.where(level < 0.9, government, _county_owner(topic)))
+    owner = np.where(
+        level < 0.62, committee, np.where(level < 0.9, government, _county_owner(topic, ground.plan.office))
+    )
     limit = rng.choice([15.0, 20.0, 30.0, 45.0, 60.0], n, p=[0.2, 0.15, 0.4, 0.15, 0.1]) * 24
     quality = nature.quality[town]
     in_time = rng.random(n) < np.clip(0.9 + 0.025 * quality, 0.7, 0.98)
@@ -174,8 +175,8 @@ def committee_of(village: str) -> str:
     return village + ("村民委员会" if village.endswith("村") else "居民委员会")
 
 
-def _county_owner(topic: Ints) -> Column:
-    return texts([COUNTY_OWNER[c] for c in CATEGORIES])[topic]
+def _county_owner(topic: Ints, office: str) -> Column:
+    return texts([office + COUNTY_OWNER[c] for c in CATEGORIES])[topic]
 
 
 def item_state(life: Columns, at: Times) -> Columns:

@@ -42,6 +42,44 @@ def ring_text(ring: Floats) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in ring.tolist())
 
 
+def beside(mosaics: Sequence[Mosaic]) -> list[Mosaic]:
+    """Several mosaics on one sheet, 1000 wide, a grid as large in each: one column each for the first two, the others
+    below one another in a third. What lies beside what says nothing."""
+    if len(mosaics) == 1:
+        return list(mosaics)
+    scale = [np.sqrt(len(mosaic.grids)) / np.sqrt(_area(mosaic.county)) for mosaic in mosaics]
+    size = [mosaic.county.max(axis=0) * s for mosaic, s in zip(mosaics, scale, strict=True)]
+    columns = [[0], [1], list(range(2, len(mosaics)))]
+    gap = 0.1 * max(width for width, _ in size)
+    tall = [sum(size[i][1] + gap for i in column) - gap for column in columns]
+    corner: dict[int, Floats] = {}
+    x = 0.0
+    for column, height in zip(columns, tall, strict=True):
+        width, y = max((size[i][0] for i in column), default=0.0), (max(tall) + height) / 2
+        for i in column:
+            y -= size[i][1]
+            corner[i] = np.array([x + (width - size[i][0]) / 2, y])
+            y -= gap
+        x += width + gap
+    whole = WIDTH / (x - gap)
+    return [_moved(m, scale[i] * whole, corner[i] * whole) for i, m in enumerate(mosaics)]
+
+
+def _area(ring: Floats) -> float:
+    x, y = ring[:, 0], ring[:, 1]
+    return float(abs((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2)
+
+
+def _moved(mosaic: Mosaic, scale: float, corner: Floats) -> Mosaic:
+    def ring(points: Floats) -> Floats:
+        return np.round(points * scale + corner, 2)
+
+    grids, villages, townships = (
+        tuple(map(ring, rings)) for rings in (mosaic.grids, mosaic.villages, mosaic.townships)
+    )
+    return Mosaic(grids, villages, townships, ring(mosaic.county))
+
+
 def lay_out(anchors: Floats, township_of: Sequence[int], village_of: Sequence[int], seed: int) -> Mosaic:
     """Lay out the cells of all grids.
 

@@ -7,6 +7,7 @@ import numpy as np
 from pipelines.demo.cases import Character
 from pipelines.demo.days import OFFICE, UNKNOWN, Times, Window, hours, later, minute, moments, serials, stream
 from pipelines.demo.ground import Ground
+from pipelines.demo.plans import Plan
 from pipelines.demo.table import Columns, Life, drawn, join, known, latest, take, texts
 
 FIRSTS_PER_HOUSEHOLD_DAY = 6_000 / 730 / 168_174
@@ -27,17 +28,17 @@ CATEGORIES = [
 SHARE = [0.19, 0.17, 0.13, 0.12, 0.05, 0.05, 0.09, 0.07, 0.07, 0.03, 0.03]
 UNIT = texts(
     [
-        "县农业农村局",
-        "县自然资源局",
-        "县住房和城乡建设局",
-        "县人力资源和社会保障局",
-        "县卫生健康局",
-        "县教育局",
-        "县民政局",
-        "县司法局",
-        "县交通运输局",
-        "县发展和改革局",
-        "县信访局",
+        "农业农村局",
+        "自然资源局",
+        "住房和城乡建设局",
+        "人力资源和社会保障局",
+        "卫生健康局",
+        "教育局",
+        "民政局",
+        "司法局",
+        "交通运输局",
+        "发展和改革局",
+        "信访局",
     ]
 )
 CHANNELS = ["visit", "online", "phone", "letter", "group_visit", "video", "fax"]
@@ -55,18 +56,22 @@ def make_petitions(ground: Ground, nature: Character, window: Window, seed: int)
     busy = busy / busy.mean()
     weight = np.asarray(ground.households * np.sqrt(nature.rate), dtype=np.float64)
     weight[nature.hot] *= 2.2
-    total = FIRSTS_PER_HOUSEHOLD_DAY * ground.households.sum() * busy
+    if ground.plan.resolved:
+        # Enough of them that a figure about them is no small number.
+        own = np.isin([v.code for v in ground.villages], ground.plan.resolved)[ground.village_of]
+        weight[own] *= 2.0
+    total = FIRSTS_PER_HOUSEHOLD_DAY * ground.plan.petitions * ground.households.sum() * busy
     day = np.repeat(np.arange(len(busy)), rng.poisson(total))
     grid = rng.choice(len(weight), len(day), p=weight / weight.sum())
     village_code = texts([v.code for v in ground.villages])[ground.village_of[grid]]
     place = np.where(rng.random(len(day)) < 0.9, texts(ground.grid_code)[grid], village_code)
     town = ground.grid_township[grid]
-    government = texts([f"{t.zh}人民政府" for t in ground.townships])[town]
+    government = texts(ground.governments)[town]
     topic = rng.choice(len(CATEGORIES), len(day), p=np.array(SHARE) / np.sum(SHARE))
     firsts: Columns = {
         "place": place,
         "category": texts(CATEGORIES)[topic],
-        "unit": np.where(rng.random(len(day)) < 0.45, government, UNIT[topic]),
+        "unit": np.where(rng.random(len(day)) < 0.45, government, ground.plan.office + UNIT[topic]),
         "kind": np.full(len(day), "first", dtype=object),
         "_town": town,
         "registered_at": minute(moments(window.days[day], OFFICE, rng)),
@@ -77,6 +82,8 @@ def make_petitions(ground: Ground, nature: Character, window: Window, seed: int)
 
     # A matter comes back soon (before it is settled, or within 90 days of it), or only much later.
     soon = rng.random(len(day)) < 0.085 - 0.012 * nature.quality[town]
+    if ground.plan.one_time is not None:
+        soon = _one_in(1 - ground.plan.one_time, firsts["closed_at"])
     late = ~soon & (rng.random(len(day)) < 0.055)
     end = np.where(
         np.isnat(firsts["closed_at"]),
@@ -105,6 +112,15 @@ def make_petitions(ground: Ground, nature: Character, window: Window, seed: int)
     again = columns["kind"] == "repeat"
     columns["petition_id"][again] = serials(columns["registered_at"][again], "XC", 4)
     return Life("petitions", "petition_id", "registered_at", columns, petition_state)
+
+
+def _one_in(share: float, closed: Times) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Marks that share of the closed ones, evenly in the order of closing: it holds for however many are over."""
+    order = np.argsort(closed, kind="stable")[: int((~np.isnat(closed)).sum())]
+    step = np.floor(np.arange(1, len(order) + 1) * share)
+    marked = np.zeros(len(closed), dtype=bool)
+    marked[order] = np.diff(step, prepend=0.0) > 0
+    return marked
 
 
 def _handled(columns: Columns, nature: Character, rng: np.random.Generator) -> Columns:
@@ -192,8 +208,9 @@ def petition_state(life: Columns, at: Times) -> Columns:
     }
 
 
-def make_surveys(petitions: Columns, seed: int) -> Life:
-    """Ratings of closed first petitions: two bodies each, two in three rated, nine in ten of those satisfied.
+def make_surveys(petitions: Columns, plan: Plan, window: Window, seed: int) -> Life:
+    """Ratings of closed first petitions: two bodies each, two in three rated, nine in ten of those satisfied; of the
+    petition department exactly as published where the plan says so.
 
     `petitions`: the petitions as they are known now.
     """
@@ -234,10 +251,28 @@ def make_surveys(petitions: Columns, seed: int) -> Life:
                 "_typing": rng.integers(60, 86_400, n),
             }
         )
+    for back, share in enumerate(plan.satisfied or ()):
+        _rate_exactly(bodies[0], window.last_year - back, share, window.cutoff, rng)
     columns = join(bodies)
     columns = take(columns, np.argsort(columns["answered_at"], kind="stable"))
     columns["answer_id"] = serials(columns["answered_at"], "HF", 4)
     return Life("surveys", "answer_id", "answered_at", columns, survey_state)
+
+
+def _rate_exactly(
+    answers: Columns, year: int, share: float, now: np.datetime64, rng: np.random.Generator
+) -> None:
+    """Of the answers on matters closed in a year as many are ratings, and as many of these satisfied, as make the
+    share to four decimals; answers still to come are none."""
+    closed = answers["closed_at"].astype("datetime64[Y]").astype(np.int64) + 1970 == year
+    typed = answers["answered_at"] + answers["_typing"].astype("timedelta64[s]")
+    rated = np.isin(answers["rating"], ["1", "2", "3", "4", "5"])
+    own = rng.permutation(np.flatnonzero(closed & rated & (typed <= now)))
+    count = next((n for n in range(len(own), 0, -1) if round(round(n * share) / n, 4) == share), len(own))
+    good, bad = own[: round(count * share)], own[round(count * share) : count]
+    answers["rating"][closed & rated] = "未评价"
+    answers["rating"][good] = drawn(["5", "4", "3"], [0.5, 0.32, 0.18], len(good), rng)
+    answers["rating"][bad] = drawn(["2", "1"], [0.78, 0.22], len(bad), rng)
 
 
 def survey_state(life: Columns, at: Times) -> Columns:

@@ -6,6 +6,8 @@ by the political-legal "five elders" 317 disputes settled and 12 legal events.
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 
 from pipelines.demo.cases import Character
@@ -22,7 +24,7 @@ from pipelines.demo.days import (
     serials,
     stream,
 )
-from pipelines.demo.ground import VILLAGES, Ground
+from pipelines.demo.ground import Ground
 from pipelines.demo.table import Columns, Life, drawn, known, latest, take, texts
 
 SERVICES, WISHES, SETTLED, EVENTS = 7_865, 4_687, 317, 12
@@ -42,8 +44,8 @@ WISHES_OF = list(WISH_WORDS)
 
 
 def published(ground: Ground, total: int) -> int:
-    """A published total in proportion to the villages of this ground."""
-    return round(total * len(ground.villages) / VILLAGES)
+    """A published total of Dong'an in proportion to this ground."""
+    return round(total * ground.share)
 
 
 def _inside(times: Times, window: Window) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -53,10 +55,17 @@ def _inside(times: Times, window: Window) -> np.ndarray[tuple[int], np.dtype[np.
     )
 
 
-def _days(window: Window, busy: Floats, total: int, share: float, rng: np.random.Generator) -> Ints:
-    """Days (indices into `window.days`) for records: exactly `total` in the published window, `share` of that pace
-    in the rest."""
-    first, last = (np.datetime64(day, "D") for day in window.published)
+def _days(
+    window: Window,
+    busy: Floats,
+    total: int,
+    share: float,
+    rng: np.random.Generator,
+    within: tuple[date, date] | None = None,
+) -> Ints:
+    """Days (indices into `window.days`) for records: exactly `total` in the published window (or `within`), `share`
+    of that pace in the rest."""
+    first, last = (np.datetime64(day, "D") for day in within or window.published)
     inside = (window.days >= first) & (window.days <= last)
     pace = total / busy[inside].sum()
     own = rng.choice(np.flatnonzero(inside), total, p=busy[inside] / busy[inside].sum())
@@ -277,6 +286,10 @@ def make_disputes(ground: Ground, nature: Character, window: Window, seed: int) 
     tried = rng.random(len(columns["place"])) < 0.12
     columns["team"] = np.where(tried & ~(elders), "five_elders", columns["team"])
     columns["team"][chosen] = "five_elders"
+    if ground.plan.tiers is not None:
+        own = [TIERS.index(tier) for tier in ground.plan.tiers]
+        nearest = [next((t for t in own if t >= tier), own[-1]) for tier in range(len(TIERS))]
+        columns["_tier"] = np.array(nearest)[columns["_tier"]]
     order = np.argsort(columns["registered_at"], kind="stable")
     columns = take(columns, order)
     columns["mediation_id"] = serials(columns["registered_at"], "TJ", 4)
@@ -451,11 +464,24 @@ def make_entries(ground: Ground, nature: Character, window: Window, seed: int) -
     """Entries on the information platform, and what the quarterly assessment of areas finds."""
     rng = stream(seed, "platform_entries")
     busy = window.busy((1,) * 12, 0.5, 0.3, 0.4)
-    day = _days(window, busy, published(ground, 800), 0.9, rng)
+    plan = ground.plan
+    if plan.entries is None or plan.problems is None:
+        day = _days(window, busy, published(ground, 800), 0.9, rng)
+        assessment = None
+    else:
+        year = date(window.last_year, 1, 1), date(window.last_year, 12, 31)
+        entries = _days(window, busy, plan.entries, 0.4, rng, year)
+        findings = _days(window, busy, plan.problems, 0.9, rng, year)
+        day = np.concatenate([entries, findings])
+        assessment = np.arange(len(day)) >= len(entries)
     n = len(day)
     entered = minute(moments(window.days[day], OFFICE, rng))
-    assessment = rng.random(n) < 0.03
+    if assessment is None:
+        assessment = rng.random(n) < 0.03
     found = assessment | (rng.random(n) < 0.05)
+    noticed = minute(later(entered, -(rng.uniform(0.2, 30, n))))
+    if plan.problems is not None:
+        noticed = np.maximum(noticed, entered.astype("datetime64[Y]").astype("datetime64[s]"))
     columns: Columns = {
         "entry_id": serials(entered, "PT", 4),
         "place": texts(ground.grid_code)[_grids(ground, nature, n, rng)],
@@ -467,7 +493,7 @@ def make_entries(ground: Ground, nature: Character, window: Window, seed: int) -
             rng,
         ),
         "entered_at": entered,
-        "found_at": np.where(found, minute(later(entered, -(rng.uniform(0.2, 30, n)))), UNKNOWN),
+        "found_at": np.where(found, noticed, UNKNOWN),
         "_typing": rng.integers(60, 86_400, n),
     }
     return Life(
