@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -144,6 +145,13 @@ def _view(one: Page, site: Site) -> View:
     return view_of(site, version, Viewer(site.home), params)
 
 
+def _instead(view: View) -> tuple[str, ...]:
+    """That an older version is shown, the newest being damaged: of the screen alone, a print is of a version."""
+    if view.version.instead_of is None:
+        return ()
+    return (WORDS["instead"][view.lang].format(version=view.version.id),)
+
+
 def _explore(one: Page, site: Site) -> None:
     st.html(style())
     lang = _lang()
@@ -177,7 +185,7 @@ def _explore(one: Page, site: Site) -> None:
     ]
     head = join(
         bar(f"{site.name[lang]} · {WORDS['center'][lang]}", pages, language, lang),
-        heading(sheet, parents, lang),
+        heading(replace(sheet, notices=(*sheet.notices, *_instead(view))), parents, lang),
     )
     pane(head, "head", going, lang)
     _controls(one, view, sheet)
@@ -377,7 +385,7 @@ def _beat(site: Site) -> WallData | None:
             view.lang,
             asked.every,
             _origins(view),
-            next((sheet.notices for _, sheet in sheets if sheet), ()),
+            (*next((sheet.notices for _, sheet in sheets if sheet), ()), *_instead(view)),
         )
         return wall_data(
             frame, full or sheets, _rests, Clock(site.now(), site.as_of is not None), time.time()

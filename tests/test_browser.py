@@ -34,6 +34,7 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WAIT_MS = 30_000
+expect.set_options(timeout=WAIT_MS / 2)
 
 
 @dataclass(frozen=True)
@@ -299,6 +300,20 @@ def test_a_wrong_address_is_a_calm_note_and_no_stack_trace(
     page.goto(f"{live.url}/overview?{query}")
     expect(page.get_by_text(said).first).to_be_visible()
     expect(page.get_by_text("Traceback")).to_have_count(0)
+
+
+def test_a_page_says_that_an_older_version_stands_in_for_a_damaged_one(live: Live, page: Page) -> None:
+    known = current(live.site).id
+    pointer = live.site.warehouse / "CURRENT"
+    pointer.write_text("v999999\n", encoding="utf-8")
+    try:
+        page.goto(f"{live.url}/overview?lang=en")
+        expect(page.locator(".n-notice").last).to_contain_text(f"damaged; this is {known}")
+    finally:
+        pointer.write_text(f"{known}\n", encoding="utf-8")
+    page.goto(f"{live.url}/overview?lang=zh")
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.get_by_text("受损")).to_have_count(0)
 
 
 def drop(site: Site, number: str, reported: str) -> None:

@@ -84,6 +84,10 @@ WORDS: dict[str, Text] = {
     "scenes": Text(zh="场景", en="Scenes"),
     "paused": Text(zh="已暂停，{time} 后继续", en="Paused, goes on in {time}"),
     "freshness": Text(zh="数据时效", en="Data freshness"),
+    "instead": Text(
+        zh="最新数据版本的文件受损，显示的是 {version} 版；请系统管理员运行 nerve doctor。",
+        en="The newest data version is damaged; this is {version}. Whoever runs this system: run nerve doctor.",
+    ),
     "waiting": Text(zh="正在等待数据…", en="Waiting for data …"),
     "never": Text(zh="未入库", en="never loaded"),
     "stale": Text(zh="已过时效", en="stale"),
