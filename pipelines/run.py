@@ -183,6 +183,9 @@ def load(site: Site, progress: Progress | None = None, phase: Phase | None = Non
     with only_loader(site), logger(site) as log, Store.open(site) as store:
         files, growing = _settled(site)
         loaded = load_once(site, store, progress, files, log, known, phase=phase)
+        if all(one.batch is None for one in loaded) and (version := store.publish()) is not None:
+            # A loader was killed after it had committed and before it published.
+            log.info("published", version=version)
         loaded += [Loaded(path.name, "unknown", "failed", reason=_GROWING, path=path) for path in growing]
         loaded += [
             Loaded(path.name, "unknown", "failed", reason=_FOLDER, path=path) for path in folders(site)

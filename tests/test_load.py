@@ -95,6 +95,25 @@ def test_places_are_loaded_before_records_and_one_version_is_published(site: Sit
     ]
 
 
+def test_what_a_killed_load_committed_is_published_by_the_next_one_though_nothing_waits(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(site, "places.csv", PLACES)
+
+    def killed(store: Store) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            load(site)
+    assert layout.read_pointer(site) is None
+    assert load(site) == []
+    assert layout.read_pointer(site) == "v000001"
+    assert load(site) == []
+    assert layout.read_pointer(site) == "v000001", "nothing changed since"
+
+
 def test_the_same_content_again_is_accounted_as_a_duplicate_and_changes_nothing(
     site: Site, store: Store
 ) -> None:
