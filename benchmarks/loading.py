@@ -176,8 +176,8 @@ def _to_sql(file: Path, scratch: Path, rows: int) -> float:
     reading = perf_counter() - began
 
     def job(connection: duckdb.DuckDBPyConnection) -> None:
-        connection.register("some", some)
-        connection.execute("create table t as select * from some limit 0")
+        connection.register("frame", some)
+        connection.execute("create table t as select * from frame limit 0")
         found = list(some.itertuples(index=False, name=None))
         one = f"({', '.join('?' * len(some.columns))})"
         connection.begin()
