@@ -25,7 +25,7 @@ from warehouse.catalogue import catalogue
 from warehouse.mistake import Mistake, nearest
 from warehouse.period import Period
 from warehouse.query import query
-from warehouse.result import Cell, NoData, Suppressed, Value
+from warehouse.result import Cell, NoData, NotApplicable, Suppressed, Value
 from warehouse.site import Site
 from warehouse.version import Version, current
 from warehouse.viewer import Viewer
@@ -180,7 +180,7 @@ class Hand:
 
 
 def compare(hand: Hand, calls: Sequence[Call]) -> tuple[int, int]:
-    """How many cells are the same, and how many of them we do not show because they are small.
+    """How many cells are the same, and how many of them we do not show, being figures about people.
 
     Raises Mistake at the first that differs.
     """
@@ -197,7 +197,7 @@ def compare(hand: Hand, calls: Sequence[Call]) -> tuple[int, int]:
             elif by not in (None, "month"):
                 statement, key = "cases_categories", (None, cell.key)
             found = numbers[group].get(statement, {}).get(key, {})
-            hidden += isinstance(cell.result, Suppressed)
+            hidden += isinstance(cell.result, Suppressed | NotApplicable)
             if not _equal(cell, found.get(n, 0), found.get(d) if d else None):
                 raise Mistake(
                     f"{SQL.name}: {statement}",
@@ -220,11 +220,13 @@ def _equal(cell: Cell, n: float, other: float | None) -> bool:
             return n > 0 or bool(other)
         case NoData():
             return n == 0 and not other
+        case NotApplicable(otherwise=True):
+            return True
     return False
 
 
-def measure(site: Site, repetitions: int) -> None:
-    """Compare, time and print. Reads the site only."""
+def measure(site: Site, repetitions: int) -> tuple[float, float]:
+    """Compare, time and print; seconds of all queries, ours and by hand, medians. Reads the site only."""
     version = current(site)
     view = view_of(site, version, Viewer(site.home), {})
     if not view.scope.whole:
@@ -270,10 +272,11 @@ def measure(site: Site, repetitions: int) -> None:
         rows,
         (
             f"{same} cells are equal to the hand-written numbers"
-            + (f", {hidden} of them too small to be shown" if hidden else ""),
+            + (f", {hidden} of them not shown, being about people" if hidden else ""),
             verdict("All queries, ours / by hand", ours.median / by_hand.median, TARGET, "×"),
         ),
     )
+    return ours.median, by_hand.median
 
 
 @contextmanager
