@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
@@ -12,11 +11,12 @@ from dashboard.blocks import Axis, Bar, Change, Lamp, Note, Ranking, Series, Til
 from dashboard.comparison import Comparison, comparisons
 from dashboard.names import place_names
 from dashboard.view import View
-from warehouse.catalogue import Measure, catalogue, worded
+from warehouse.catalogue import Level, Measure, catalogue, worded
 from warehouse.passport import passport
 from warehouse.period import Period
 from warehouse.query import query
 from warehouse.result import Cell, NoData, NotApplicable, Result, Suppressed, Value
+from warehouse.site import Goal
 from warehouse.statistics import LEVEL, Direction, rank_ranges, real_change, real_change_of_count, wilson
 from warehouse.text import Lang, Text
 
@@ -30,19 +30,12 @@ STATUS: dict[Lamp, Text] = {
 }
 
 
-@dataclass(frozen=True)
-class Goal:
-    """Target and floor of one measure at this site, in the measure's unit (a rate as a share)."""
-
-    target: float | None
-    floor: float | None
-
-
-def goal(view: View, measure: Measure) -> Goal:
+def goal(view: View, measure: Measure, level: Level | None = None) -> Goal:
+    """What a measure should reach in the view's year: for places of `level`, by default that of the view's own place."""
     own = view.site.targets.get(measure.name)
     if own is not None:
-        return Goal(own.target, own.floor)
-    return Goal(measure.target, measure.floor)
+        return own.of(level or view.scope.level, view.period.end.year)
+    return Goal(target=measure.target, floor=measure.floor)
 
 
 def number(measure: Measure, result: Result, lang: Lang) -> str:
@@ -85,14 +78,14 @@ def _whole(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
-def lamp(view: View, measure: Measure, result: Result) -> Lamp:
+def lamp(view: View, measure: Measure, result: Result, level: Level | None = None) -> Lamp:
     """Green at target, amber to the floor, red beyond; neutral without a target or below `rank_from` records.
 
     Without a floor anything short of the target is off.
     """
     if not isinstance(result, Value):
         return "none"
-    aim = goal(view, measure)
+    aim = goal(view, measure, level)
     if aim.target is None or measure.direction == "none":
         return "neutral"
     if result.d is not None and result.d < view.site.params.rank_from:
@@ -124,8 +117,8 @@ def status(view: View, measure: Measure, result: Result) -> str:
     return STATUS[shown][view.lang]
 
 
-def target_text(view: View, measure: Measure) -> str:
-    aim = goal(view, measure)
+def target_text(view: View, measure: Measure, level: Level | None = None) -> str:
+    aim = goal(view, measure, level)
     if aim.target is None or measure.direction == "none":
         return ""
     sign = "≥" if measure.direction == "up" else "≤"
@@ -465,17 +458,17 @@ def ranking(view: View, name: str, title: str, *, limit: int = 20) -> Ranking | 
                 text=number(measure, result, view.lang),
                 rank=shown,
                 counts=counts(result),
-                lamp=lamp(view, measure, result),
+                lamp=lamp(view, measure, result, view.scope.child_level),
                 low=low,
                 high=high,
                 address=(("scope", cell.place),),
             )
         )
     share = measure.unit == "share"
-    aim = goal(view, measure)
+    aim = goal(view, measure, view.scope.child_level)
     target = None
     if share and aim.target is not None and measure.direction != "none":
-        target = (aim.target * 100, target_text(view, measure))
+        target = (aim.target * 100, target_text(view, measure, view.scope.child_level))
     lows = [b.low if b.low is not None else b.value for b in bars]
     highs = [b.high if b.high is not None else b.value for b in bars]
     hidden = len(cells) - len(bars)

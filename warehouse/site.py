@@ -6,7 +6,7 @@ import os
 import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -25,17 +25,46 @@ from warehouse.text import Lang, Text
 _OWN_FOLDERS = frozenset({"inbox", "sources", "warehouse", "reports", "journal", "archive", "log", "refused"})
 
 
-class Target(BaseModel):
-    """A site's own target for one measure, in the measure's unit (a rate as a share: 0.9 = 90 %).
-
-    `since`: the day it was set; what the measure rests on is then watched for a fall in reports (`Signs`).
-    """
+class Goal(BaseModel):
+    """Target and floor of a measure, in its unit (a rate as a share: 0.9 = 90 %)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: float | None = None
     floor: float | None = None
+
+
+class Special(Goal):
+    """A goal that holds for places of one level, or in one year, or both."""
+
+    level: Literal["province", "city", "county", "township", "village", "grid"] | None = None
+    year: int | None = Field(default=None, ge=1900, le=2199)
+
+    @model_validator(mode="after")
+    def _special(self) -> Self:
+        if self.level is None and self.year is None:
+            raise ValueError("says neither level nor year: what holds everywhere stands in the table itself")
+        return self
+
+
+class Target(Goal):
+    """A site's own goal for one measure. `by`: other goals for a level, a year, or both; the closest fit holds.
+
+    `since`: the day it was set; what the measure rests on is then watched for a fall in reports (`Signs`).
+    """
+
     since: date | None = None
+    by: tuple[Special, ...] = ()
+
+    def of(self, level: str, year: int) -> Goal:
+        """The goal of a place of `level` in `year`: one for both goes before one for the level, that before one
+        for the year; of equals the last."""
+        fitting = [one for one in self.by if one.level in (None, level) and one.year in (None, year)]
+        return max(
+            reversed(fitting),
+            key=lambda one: (one.level is not None) * 2 + (one.year is not None),
+            default=self,
+        )
 
 
 class Params(BaseModel):
