@@ -1,7 +1,7 @@
 """A site in one file, and back: what cannot be made again from the offices' files.
 
 The archive is a tar, compressed by zstd or gzip, whose last member is a manifest with the SHA-256 of every
-file. It holds site.toml, the contracts, secret.key, the journal, the register of reports and the warehouse
+file. It holds site.toml, reports.toml and calendar.toml, the contracts, secret.key, the journal, the register of reports and the warehouse
 (the loader's database, the current version and those that reports refer to); not the inbox, the archive of
 loaded files, the logs, nor printed reports, which are made again from their versions.
 """
@@ -37,7 +37,8 @@ FORM = 1
 Compression = Literal["zstd", "gzip"]
 
 _ENDINGS: dict[str, Compression] = {".tar.zst": "zstd", ".tar.gz": "gzip", ".tgz": "gzip"}
-_TOP = frozenset({"site.toml", "sources", "secret.key", "journal", "reports", "warehouse", MANIFEST})
+_SETTINGS = ("site.toml", "reports.toml", "calendar.toml")
+_TOP = frozenset({*_SETTINGS, "sources", "secret.key", "journal", "reports", "warehouse", MANIFEST})
 _CHUNK = 1 << 20
 _MANIFEST_BYTES = 64 << 20
 
@@ -107,7 +108,7 @@ def write_backup(site: Site, out: Path, loader: bool) -> BackedUp:
 def _files(site: Site, version: str | None, loader: bool) -> dict[str, Path]:
     """name in the archive → file. Raises Mistake when a file of a version is missing."""
     found: dict[str, Path] = {}
-    singles = [site.folder / "site.toml", site.folder / "secret.key"]
+    singles = [site.folder / name for name in (*_SETTINGS, "secret.key")]
     folders = [(site.sources, "**/*"), (site.journal, "**/*"), (site.reports, "**/*.json*")]
     below = [path for folder, pattern in folders for path in sorted(folder.glob(pattern))]
     if loader:

@@ -219,6 +219,9 @@ def test_a_restored_site_gives_the_same_figures_and_loading_goes_on_where_it_sto
     (site.journal / "decisions-1.ndjson").write_text("{}\n")
     site.reports.mkdir(exist_ok=True)
     (site.reports / "register.jsonl").write_text(json.dumps({"version": "v000001"}) + "\n")
+    settings = {"reports.toml": "watermark = true\n", "calendar.toml": "off = [2026-05-04]\n"}
+    for name, text in settings.items():
+        (site.folder / name).write_text(text, encoding="utf-8")
     archive, folder = tmp_path / f"b{ending}", tmp_path / "new" / "site"
     said = run("backup", "--site", site.folder, "--out", archive)
     assert "secret.key" in said
@@ -226,6 +229,7 @@ def test_a_restored_site_gives_the_same_figures_and_loading_goes_on_where_it_sto
     run("restore", archive, "--site", folder, code=0)
     back = load_site(folder)
     assert contents(back) == contents(site)
+    assert {name: (folder / name).read_text(encoding="utf-8") for name in settings} == settings
     assert site_key(back) == site_key(site)
     assert stat.S_IMODE((folder / "secret.key").stat().st_mode) == 0o600
     assert layout.read_pointer(back) == layout.read_pointer(site)
