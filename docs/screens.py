@@ -29,6 +29,7 @@ FLAGS = [
 ]
 PAGES = (
     "overview",
+    "agenda",
     "cases",
     "petitions",
     "duties",
