@@ -7,9 +7,7 @@ the latest.
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,7 +15,7 @@ from dashboard.export import Order, issue
 from dashboard.printing.register import Entry, entries
 from dashboard.templates import Schedule, Template, templates
 from dashboard.view import periods, view_of
-from warehouse.mistake import Mistake
+from warehouse.lock import lock
 from warehouse.scope import scope_of, tree_of
 from warehouse.site import Site
 from warehouse.version import Version, current
@@ -49,7 +47,7 @@ def make(site: Site, say: Callable[[str], None]) -> tuple[str, ...]:
     Raises Mistake where nothing can be begun: a wrong `reports.toml`, no version, an unreadable register."""
     if not any(template.schedule for template in templates(site).briefs.values()):
         return ()
-    with _alone(site) as free:
+    with lock(site.reports / ".due.lock", "give this user the right to write") as (_, free):
         if not free:
             say("another process makes what is due")
             return ()
@@ -124,23 +122,3 @@ def _make(site: Site, version: Version, one: Due) -> Entry:
     name = f"{one.name}-{one.scope}-{period.end}-{one.lang}-{one.form}-{version.id}.pdf"
     _, entry = issue(view, order, site.reports / one.name / f"{one.moment:%Y-%m}" / name)
     return entry
-
-
-@contextmanager
-def _alone(site: Site) -> Iterator[bool]:
-    """Whether this is the only process that makes what is due."""
-    path = site.reports / ".due.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="ascii")
-    except OSError as error:
-        raise Mistake(
-            str(path), f"cannot be written: {error.strerror}", "give this user the right to write"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

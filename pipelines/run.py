@@ -32,6 +32,7 @@ from pipelines.load import Loaded, Look, Phase, Progress, folders, load_once, wa
 from pipelines.upkeep import KEPT_FOR, expire, versions_wanted
 from warehouse import layout
 from warehouse.heartbeat import heartbeat_file
+from warehouse.lock import lock
 from warehouse.masking import mask
 from warehouse.mistake import Mistake, nearest
 from warehouse.site import Site, load_site
@@ -66,30 +67,17 @@ LOG_BYTES = 32 << 20
 
 @contextmanager
 def only_loader(site: Site) -> Iterator[None]:
-    """Hold the site's loader lock. Raises Mistake naming the process that has it.
-
-    The lock is the kernel's: it ends with its process, however that ends, and the file left behind binds no one.
-    """
+    """Hold the site's loader lock. Raises Mistake naming the process that has it."""
     path = site.warehouse / "loader.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="ascii")
-    except OSError as error:
-        raise Mistake(
-            str(path), f"cannot be written: {error.strerror}", "let the loader's user write there"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
+    with lock(path, "let the loader's user write there") as (file, ours):
+        file.seek(0)
+        if not ours:
             pid = file.read().strip() or "unknown"
             raise Mistake(
                 str(path),
                 f"a loader is running already (process {pid})",
                 f"drop files into {site.inbox}, or stop it: kill {pid}",
-            ) from error
-        file.seek(0)
+            )
         file.truncate()
         file.write(f"{os.getpid()}\n")
         file.flush()

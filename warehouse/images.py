@@ -28,7 +28,7 @@ from typing import Any
 import duckdb
 
 from warehouse.dataset import DUCK_TYPES, Dataset
-from warehouse.layout import Records, columns, quoted
+from warehouse.layout import Records, columns, quoted, spelled
 from warehouse.mistake import Mistake
 
 _OWN = {"_hash": "uinteger", "_batch": "bigint", "_row": "bigint"}
@@ -90,11 +90,7 @@ class Images:
             counts = ", ".join(f"count({quoted(name)})" for name in lacking)
             rows = self._run(f"select {counts} from {quoted(good)}").fetchone() or ()
             self._hold(name for name, count in zip(lacking, rows, strict=True) if count)
-        fields = ", ".join(
-            quoted(f.name) if f.name in has else f"null::{DUCK_TYPES[f.type]} as {quoted(f.name)}"
-            for f in self._dataset.fields
-            if f.name in self._fields
-        )
+        fields = spelled((f for f in self._dataset.fields if f.name in self._fields), has)
         deleted = "coalesce(_deleted, false)" if "_deleted" in has else "false"
         self._run(
             f"create or replace temp view incoming as"
@@ -318,12 +314,8 @@ def relation(
 ) -> str:
     """SELECT of a dataset's current records (`kind` gone, past: of the other images) with all its fields, null
     where no image has a value, and the columns `own` beside them."""
-    has = held(connection, dataset)
-    fields = [
-        quoted(f.name) if f.name in has else f"null::{DUCK_TYPES[f.type]} as {quoted(f.name)}"
-        for f in dataset.fields
-    ]
-    return f"(select {', '.join([*fields, *own])} from {quoted(f'{kind}_{dataset.name}')})"
+    fields = spelled(dataset.fields, held(connection, dataset))
+    return f"(select {', '.join([fields, *own])} from {quoted(f'{kind}_{dataset.name}')})"
 
 
 def came(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> str:

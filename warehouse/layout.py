@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from warehouse.dataset import DUCK_TYPES, Dataset
+from warehouse.dataset import DUCK_TYPES, Dataset, Field
 from warehouse.mistake import Mistake
 from warehouse.site import Params, Site
 from warehouse.text import Text
@@ -84,10 +84,15 @@ class Records(BaseModel):
 
     def of_base(self, dataset: Dataset) -> str:
         """The dataset's fields as the columns of a SELECT from the base."""
-        return ", ".join(
-            f"null::{DUCK_TYPES[f.type]} as {quoted(f.name)}" if f.name in self.absent else quoted(f.name)
-            for f in dataset.fields
-        )
+        return spelled(dataset.fields, {f.name for f in dataset.fields} - set(self.absent))
+
+
+def spelled(fields: Iterable[Field], here: Collection[str]) -> str:
+    """Fields as the columns of a SELECT from what has those named `here`: the others are null, of their type."""
+    return ", ".join(
+        quoted(f.name) if f.name in here else f"null::{DUCK_TYPES[f.type]} as {quoted(f.name)}"
+        for f in fields
+    )
 
 
 class Manifest(BaseModel):

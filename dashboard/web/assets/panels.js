@@ -243,7 +243,7 @@ class Ground extends Panel {
     const legend = [["", map.legend], ...map.classes];
     for (const [gap, word] of map.gaps) legend.push([gap, word || this.wall.words.no_data]);
     fill(this.classes, legend, () => el("span", "", el("i"), el("span")), (node, [level, label]) => {
-      cls(node.children[0], level === "" ? "" : `swatch c${level === "-" ? "none" : level}`);
+      cls(node.children[0], level === "" ? "" : `swatch c${level}`);
       text(node.children[1], label);
     });
     fill(this.names, map.names, () => el("span", "", el("i"), el("span")), (node, [number, name]) => {
